@@ -1,0 +1,397 @@
+"""The task folder: the directory that *is* the task. Spec, log, lock, cursor, and what a recovery writes.
+
+``events.jsonl`` is the truth. Whoever appends to it holds ``flock(LOCK_EX)`` on it: a lock says that a writer lives,
+a terminal line says that the task has ended. Its last whole line alone is the state. A cursor is a byte offset right
+after a line's end. What follows the last newline, or is no update, isn't there.
+
+Nobody unlocks: ``LOCK_UN`` on one duplicate of a descriptor frees all of them. Descriptors are closed.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import os
+import shutil
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from .errors import NothingThereError, StorageError, TaskNotFoundError
+from .types import ENDED, FORMAT, TaskSpec, TaskUpdate
+from .wire import encode_exact, encode_update
+
+__all__ = ["LogWriter", "TaskFolder", "create_task_folder"]
+
+_TAIL_BYTES = 4096
+_PARTS = frozenset({"output.log", "items.jsonl", "result.json"})
+
+
+class _Line(msgspec.Struct):
+    """The least that makes a line an update."""
+
+    type: str
+
+
+_decode_line = msgspec.json.Decoder(_Line).decode
+_decode_update = msgspec.json.Decoder(TaskUpdate).decode
+
+
+def is_update(line: bytes) -> bool:
+    """Whether a line of a log is an update; a torn or garbled one is not."""
+    try:
+        _decode_line(line)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return False
+    return True
+
+
+def _parse(line: bytes) -> TaskUpdate | None:
+    try:
+        return _decode_update(line)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+
+
+class TaskFolder:
+    """One task's folder, for reading. It holds no descriptor: every call opens what it needs."""
+
+    __slots__ = ("path", "task_id")
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.task_id = path.name
+
+    def __repr__(self) -> str:
+        return f"TaskFolder({str(self.path)!r})"
+
+    def exists(self) -> bool:
+        return self.log_path.exists()
+
+    @property
+    def log_path(self) -> Path:
+        return self.path / "events.jsonl"
+
+    @property
+    def files_path(self) -> Path:
+        return self.path / "files"
+
+    def spec(self) -> TaskSpec:
+        """``task.json``. Raises TaskNotFoundError where it is gone or can't be read."""
+        try:
+            data = json.loads((self.path / "task.json").read_bytes())
+            return msgspec.convert(data, TaskSpec)
+        except (OSError, ValueError) as error:  # msgspec's ValidationError is a ValueError
+            raise TaskNotFoundError(self.task_id) from error
+
+    # -- the log -------------------------------------------------------------------------------------------------
+
+    def latest(self) -> tuple[TaskUpdate | None, int]:
+        """The last update and the cursor after it; ``(None, 0)`` where there is none."""
+        try:
+            fd = os.open(self.log_path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        except OSError:
+            return None, 0
+        try:
+            return _latest(fd)
+        finally:
+            os.close(fd)
+
+    def read_log(self, cursor: int, limit: int = 1 << 16) -> list[tuple[int, bytes]]:
+        """The updates after ``cursor``: pairs of the cursor after the line, and the line without its newline.
+
+        About ``limit`` bytes at a time, one line at least; empty at the end. Lines that are no updates are skipped.
+        Raises TaskNotFoundError when the folder is gone.
+        """
+        try:
+            fd = os.open(self.log_path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        except OSError as error:
+            raise TaskNotFoundError(self.task_id) from error
+        try:
+            while True:
+                chunk = os.pread(fd, limit, cursor)
+                end = chunk.rfind(b"\n") + 1
+                if end == 0:
+                    if len(chunk) < limit:
+                        return []
+                    limit *= 4  # one line is longer than that
+                    continue
+                found = []
+                for line in chunk[:end - 1].split(b"\n"):
+                    cursor += len(line) + 1
+                    if is_update(line):
+                        found.append((cursor, line))
+                if found:
+                    return found
+        finally:
+            os.close(fd)
+
+    def updates(self, cursor: int = 0) -> Iterator[tuple[int, TaskUpdate]]:
+        """Every update after ``cursor`` that is there now, with the cursor after it."""
+        while lines := self.read_log(cursor):
+            for end, line in lines:
+                if (update := _parse(line)) is not None:
+                    yield end, update
+            cursor = lines[-1][0]
+
+    def is_cursor(self, cursor: int) -> bool:
+        """Whether ``cursor`` is 0 or stands right after a line of the log."""
+        if cursor == 0:
+            return True
+        try:
+            fd = os.open(self.log_path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        except OSError:
+            return False
+        try:
+            return cursor > 0 and os.pread(fd, 1, cursor - 1) == b"\n"
+        finally:
+            os.close(fd)
+
+    def is_held(self) -> bool:
+        """Whether a writer of this task lives on this machine: forkserver, keeper or recoverer."""
+        try:
+            fd = os.open(self.log_path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            return False
+        try:
+            fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError as error:
+            return error.errno in (errno.EAGAIN, errno.EACCES)
+        finally:
+            os.close(fd)
+        return False
+
+    # -- the other parts -----------------------------------------------------------------------------------------
+
+    def _size(self, name: str) -> int:
+        try:
+            return os.stat(self.path / name, follow_symlinks=False).st_size
+        except OSError:
+            return 0
+
+    def log_size(self) -> int:
+        return self._size("events.jsonl")
+
+    def output_size(self) -> int:
+        return self._size("output.log")
+
+    def items_size(self) -> int:
+        return self._size("items.jsonl")
+
+    def open_part(self, name: str) -> int:
+        """A descriptor of ``output.log``, ``items.jsonl`` or ``result.json``. Raises NothingThereError."""
+        if name not in _PARTS:
+            raise NothingThereError(f"A task has no part {name!r}.")
+        return self._open_regular(self.path, name, f"The task has no {name.split('.')[0]}.")
+
+    def open_file(self, name: str) -> int:
+        """A descriptor of the artifact ``name``, one path segment. Raises NothingThereError."""
+        missing = f"The task has no file {name!r}."
+        if "/" in name or "\0" in name or name in ("", ".", ".."):
+            raise NothingThereError(missing)
+        return self._open_regular(self.files_path, name, missing)
+
+    def _open_regular(self, folder: Path, name: str, missing: str) -> int:
+        """Never through a link, never something that would block, like a FIFO that the worker left there."""
+        try:
+            folder_fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except OSError as error:
+            raise NothingThereError(missing) from error
+        try:
+            fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder_fd)
+        except (OSError, ValueError) as error:
+            raise NothingThereError(missing) from error
+        finally:
+            os.close(folder_fd)
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            os.close(fd)
+            raise NothingThereError(missing)
+        return fd
+
+    def files(self) -> list[dict[str, Any]]:
+        """The artifacts: ``name``, ``bytes``, ``modified`` (seconds since 1970), by name."""
+        found = []
+        try:
+            with os.scandir(self.files_path) as entries:
+                for entry in entries:
+                    if entry.is_file(follow_symlinks=False):
+                        about = entry.stat(follow_symlinks=False)
+                        found.append({"name": entry.name, "bytes": about.st_size, "modified": about.st_mtime})
+        except OSError:
+            pass
+        return sorted(found, key=lambda file: file["name"])
+
+    # -- requests ------------------------------------------------------------------------------------------------
+
+    def append_request(self, action: str) -> None:
+        """Asks for ``action``. One write that begins and ends with a newline, so any number of askers do no harm."""
+        try:
+            fd = os.open(self.path / "requests.jsonl", os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except FileNotFoundError as error:
+            raise TaskNotFoundError(self.task_id) from error
+        except OSError as error:
+            raise StorageError(self.path, error.strerror or str(error)) from error
+        try:
+            os.write(fd, b'\n{"action":"%s"}\n' % action.encode())
+        except OSError as error:
+            raise StorageError(self.path, error.strerror or str(error)) from error
+        finally:
+            os.close(fd)
+
+    def requests(self, cursor: int = 0) -> tuple[list[str], int]:
+        """The actions asked for after ``cursor``, oldest first, and the new cursor."""
+        try:
+            with open(self.path / "requests.jsonl", "rb") as file:
+                file.seek(cursor)
+                data = file.read()
+        except OSError:
+            return [], cursor
+        end = data.rfind(b"\n") + 1
+        actions = []
+        for line in data[:end].split(b"\n"):
+            try:
+                action = json.loads(line)["action"]
+            except (ValueError, TypeError, KeyError):
+                continue  # a torn or foreign line asks for nothing
+            if action in ("pause", "resume", "abort"):
+                actions.append(action)
+        return actions, cursor + end
+
+    # -- writing -------------------------------------------------------------------------------------------------
+
+    def claim(self) -> LogWriter | None:
+        """The right to write this task's log, where nobody holds it; for recovery. Ends a torn line first."""
+        try:
+            fd = os.open(self.log_path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
+        except OSError:
+            return None
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(fd)
+            return None
+        writer = LogWriter(self, fd)
+        if os.fstat(fd).st_nlink == 0:  # forgotten in the meantime
+            writer.close()
+            return None
+        try:
+            writer.end_torn_line()
+        except OSError:  # a full disk: it can be read, and not mended now
+            writer.close()
+            return None
+        return writer
+
+    def remove(self) -> None:
+        """Forgets the task. It is out of sight at once; what it held goes after."""
+        hidden = self.path.with_name(f".gone-{self.task_id}")
+        try:
+            os.rename(self.path, hidden)
+        except FileNotFoundError as error:
+            raise TaskNotFoundError(self.task_id) from error
+        except OSError as error:
+            raise StorageError(self.path, error.strerror or str(error)) from error
+        shutil.rmtree(hidden, ignore_errors=True)
+
+
+class LogWriter:
+    """A locked log. Owns its descriptor, which may be handed to another process."""
+
+    def __init__(self, folder: TaskFolder, fd: int) -> None:
+        self.folder = folder
+        self.fd = fd
+        self._torn = False
+
+    def fileno(self) -> int:
+        return self.fd
+
+    def append(self, update: dict[str, Any], *, sync: bool = False) -> int:
+        """Writes one update (wire names); gives the cursor after it. With ``sync`` it is on the disk, too."""
+        data = encode_update(update)
+        if self._torn:
+            self.end_torn_line()
+        self._torn = True
+        while data:  # a write that stops in mid-line has met a full disk: the next one fits, or raises
+            data = data[os.write(self.fd, data):]
+        self._torn = False
+        if sync:
+            os.fsync(self.fd)
+        return os.fstat(self.fd).st_size
+
+    def latest(self) -> TaskUpdate | None:
+        return _latest(self.fd)[0]
+
+    def end_torn_line(self) -> None:
+        size = os.fstat(self.fd).st_size
+        if size and os.pread(self.fd, 1, size - 1) != b"\n":
+            os.write(self.fd, b"\n")
+
+    def close(self) -> None:
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
+
+
+def _latest(fd: int) -> tuple[TaskUpdate | None, int]:
+    for cursor, line in _lines_backwards(fd):
+        if (update := _parse(line)) is not None:
+            return update, cursor
+    return None, 0
+
+
+def _lines_backwards(fd: int) -> Iterator[tuple[int, bytes]]:
+    """The log's whole lines from the last to the first, each with the cursor after it; reads no more than it has to."""
+    position = os.fstat(fd).st_size
+    buffer = b""
+    while position > 0:
+        step = min(position, max(_TAIL_BYTES, len(buffer)))
+        position -= step
+        buffer = os.pread(fd, step, position) + buffer
+        while (stop := buffer.rfind(b"\n")) >= 0:
+            begin = buffer.rfind(b"\n", 0, stop) + 1
+            if begin == 0 and position > 0:
+                break  # this line begins further back
+            yield position + stop + 1, buffer[begin:stop]
+            buffer = buffer[:begin]
+
+
+def create_task_folder(tasks: Path, spec: TaskSpec, first: dict[str, Any]) -> LogWriter:
+    """Builds ``.new-<id>`` with ``task.json`` and a locked log that holds ``first``; ``publish`` makes it visible.
+
+    Visible means locked and with a line. Raises StorageError.
+    """
+    path = tasks / f".new-{spec.task_id}"
+    try:
+        path.mkdir(mode=0o700)
+        (path / "files").mkdir(mode=0o700)
+        (path / "task.json").write_text(encode_exact(msgspec.to_builtins(spec)), "ascii")
+        fd = os.open(path / "events.jsonl", os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        writer = LogWriter(TaskFolder(tasks / spec.task_id), fd)
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        writer.append(first)
+    except OSError as error:
+        shutil.rmtree(path, ignore_errors=True)
+        raise StorageError(tasks, error.strerror or str(error)) from error
+    return writer
+
+
+def publish(writer: LogWriter) -> None:
+    """Renames the folder of ``create_task_folder`` into place."""
+    path = writer.folder.path
+    try:
+        os.rename(path.with_name(f".new-{path.name}"), path)
+    except OSError as error:
+        raise StorageError(path.parent, error.strerror or str(error)) from error
+
+
+def is_terminal(update: TaskUpdate | None) -> bool:
+    """Whether nothing follows this update."""
+    return update is not None and update.status in ENDED
+
+
+def is_controllable(spec: TaskSpec) -> bool:
+    """Whether this version may write this folder."""
+    return spec.format <= FORMAT
