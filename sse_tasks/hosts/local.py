@@ -1,0 +1,242 @@
+"""This machine as a host: start a task folder, ask, recover. Reading and bells are the folder's and ``bell``'s."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from ..bell import Bell
+from ..errors import SseTasksError, StorageError, WorkersUnavailableError
+from ..fingerprint import exec_environ, forkserver_key
+from ..folder import TaskFolder, create_task_folder, is_controllable, is_terminal, publish
+from ..queue import Queue
+from ..recovery import conclude
+from ..types import TaskSpec, now_iso
+from ..worker.channel import receive, send
+from ..worker.processes import MARK, NO_TASK, TITLE_ROOM, kill_marked
+
+__all__ = ["LocalHost", "host_id"]
+
+_CONNECT_SECONDS = 5.0
+_SPAWN_SECONDS = 30.0
+
+
+@cache
+def host_id() -> str:
+    """Tells one run of one machine or container from another: boot id and start time of process 1."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+        started = Path("/proc/1/stat").read_bytes().rpartition(b")")[2].split()[19].decode()
+    except (OSError, IndexError):
+        import platform
+
+        return platform.node()
+    return f"{boot}:{started}"
+
+
+class LocalHost:
+    """Starts and recovers tasks of one data folder by forkservers of this machine. For any thread."""
+
+    def __init__(self, data_dir: Path, runtime_dir: Path) -> None:
+        self._data_dir = data_dir
+        self._runtime_dir = runtime_dir
+        self._queue = Queue(data_dir)
+        self._bell = Bell(runtime_dir)
+        self._spawned: list[subprocess.Popen[bytes]] = []
+        self._spawning = threading.Lock()
+
+    def close(self) -> None:
+        self._bell.close()
+        for process in self._spawned:
+            process.poll()
+
+    # -- the verbs -----------------------------------------------------------------------------------------------
+
+    def start(self, spec: TaskSpec, environ: Mapping[str, str], files: Mapping[str, bytes]) -> TaskFolder:
+        """Makes the task's folder and hands it to a forkserver. ``files`` are put into the folder beforehand.
+
+        Raises StorageError, WorkersUnavailableError; then nothing is left of it.
+        """
+        connection = self._connect(spec.interpreter, environ)
+        with connection:
+            first = {"type": "status", "taskId": spec.task_id, "timestamp": spec.created_at, "status": "idle"}
+            tasks = self._data_dir / "tasks"
+            writer = create_task_folder(tasks, spec, first)
+            try:
+                for name, data in files.items():
+                    (tasks / f".new-{spec.task_id}" / name).write_bytes(data)
+                self._queue.put(spec.task_id)
+                publish(writer)
+            except OSError as error:
+                raise StorageError(self._data_dir, error.strerror or str(error)) from error
+            folder = writer.folder
+            try:
+                taken = self._hand_over(connection, spec, folder, environ, writer.fd)
+            finally:
+                writer.close()
+        self._bell.ring(spec.task_id)
+        if not taken:
+            self.recover(folder)
+        return folder
+
+    def ask(self, folder: TaskFolder, action: str) -> None:
+        """Appends a request, then rings: whoever has the task sees it."""
+        folder.append_request(action)
+        self._bell.ring_task(folder.task_id)
+        self._bell.ring(folder.task_id, to="mf")
+
+    def recover(self, folder: TaskFolder) -> bool:
+        """Ends, or hands on, a task that no process has; whether there was anything to do. Anyone may call it, at any
+        time: where a writer lives, on this machine or by this format, nothing happens."""
+        writer = folder.claim()
+        if writer is None:
+            return False
+        try:
+            spec = folder.spec()
+            latest = writer.latest()
+            if is_terminal(latest) or spec.host != host_id() or not is_controllable(spec):
+                self._queue.remove(folder.task_id)
+                return False
+            if latest is None or latest.started_at is None:
+                return self._hand_on(spec, folder, writer)
+            kill_marked(spec.task_id)
+            conclude(writer, error="The task's processes were killed, all of them, with nobody left to say by what. "
+                                   "What it had done is kept.")
+            self._queue.remove(folder.task_id)
+        except (OSError, SseTasksError):
+            return False  # a full disk, a folder that is just being forgotten: nothing to be done now
+        finally:
+            writer.close()
+        self._bell.ring(folder.task_id, to="mf")
+        return True
+
+    def describe(self, interpreter: str, environ: Mapping[str, str], sys_path: list[str] | None,
+                 files: list[Path]) -> dict[str, Any]:
+        """What the workers in ``files`` and the entry points say of themselves, asked in a throw-away process.
+
+        Raises WorkersUnavailableError.
+        """
+        with self._connect(interpreter, environ) as connection:
+            send(connection, {"op": "describe", "sys_path": sys_path, "cwd": os.getcwd(), "environ": dict(environ),
+                              "files": list(map(str, files))})
+            answer = receive(connection)
+        if answer is None:
+            raise WorkersUnavailableError(interpreter, "the process that was to import the workers died, or took longer "
+                                          f"than a minute; {self._log_of(interpreter, environ)} may say why.")
+        return answer[0]
+
+    def ring(self, task_id: str) -> None:
+        self._bell.ring(task_id)
+
+    # -- forkservers ---------------------------------------------------------------------------------------------
+
+    def _hand_over(self, connection: socket.socket, spec: TaskSpec, folder: TaskFolder, environ: Mapping[str, str],
+                   log_fd: int) -> bool:
+        """Sends the task; whether the forkserver has it. An open connection is never given up, a descriptor never
+        sent twice: that is how two could come to have one task."""
+        try:
+            send(connection, {"op": "start", "spec": msgspec.to_builtins(spec), "folder": str(folder.path),
+                              "environ": dict(environ)}, [log_fd])
+            return receive(connection) is not None
+        except OSError:
+            return False
+
+    def _hand_on(self, spec: TaskSpec, folder: TaskFolder, writer: Any) -> bool:
+        """A task that only waited goes to a forkserver of ours, with our environment."""
+        missing = sorted(set(spec.environ) - set(os.environ))
+        message = "Handed over: whoever started it is gone."
+        if missing:
+            message += f" Its environment lacks {', '.join(missing[:20])}{', …' if len(missing) > 20 else ''}."
+        with self._connect(spec.interpreter, os.environ) as connection:
+            latest = writer.latest()
+            writer.append({"type": "status", "taskId": spec.task_id, "timestamp": now_iso(), "message": message,
+                           "status": latest.status if latest else "idle"})
+            self._queue.put(spec.task_id)
+            return self._hand_over(connection, spec, folder, os.environ, writer.fd)
+
+    def _connect(self, interpreter: str, environ: Mapping[str, str]) -> socket.socket:
+        """A connection to the forkserver that fits, which is started if there is none."""
+        key = forkserver_key(interpreter, dict(environ))
+        connection = self._try_connect(key)
+        if connection is not None:
+            return connection
+        with self._spawning:
+            deadline = time.monotonic() + _CONNECT_SECONDS
+            while True:
+                if (connection := self._try_connect(key)) is not None:
+                    return connection
+                why = self._spawn(interpreter, environ, key)
+                if (connection := self._try_connect(key)) is not None:
+                    return connection
+                if time.monotonic() > deadline:
+                    raise WorkersUnavailableError(interpreter, why)
+
+    def _try_connect(self, key: str) -> socket.socket | None:
+        try:
+            path = (self._data_dir / "forkservers" / key).read_text("utf-8")
+        except OSError:
+            return None
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            connection.connect(path)
+        except OSError:
+            connection.close()
+            return None
+        return connection
+
+    def _spawn(self, interpreter: str, environ: Mapping[str, str], key: str) -> str:
+        """Starts a forkserver and waits until it listens or has gone; says why it may not have come up."""
+        self._spawned = [process for process in self._spawned if process.poll() is None]
+        ready, theirs = os.pipe()
+        log = self._data_dir / "forkservers" / f"{key}.log"
+        try:
+            with open(log, "ab") as output:
+                process = subprocess.Popen(
+                    [interpreter, "-m", "sse_tasks.worker.forkserver", str(self._data_dir), str(self._runtime_dir), key,
+                     str(theirs), TITLE_ROOM],
+                    env=exec_environ(dict(environ)) | {MARK: NO_TASK}, cwd="/", stdin=subprocess.DEVNULL,
+                    stdout=output, stderr=output, pass_fds=(theirs,), start_new_session=True)
+        except OSError as error:
+            raise WorkersUnavailableError(interpreter, f"it can't be run ({error.strerror or error}).") from error
+        finally:
+            os.close(theirs)
+        self._spawned.append(process)
+        try:
+            if not select.select([ready], [], [], _SPAWN_SECONDS)[0]:
+                return f"its forkserver did not come up within {_SPAWN_SECONDS:g} s; see {log}."
+            if os.read(ready, 1):
+                return "its forkserver came up and can't be reached."
+        finally:
+            os.close(ready)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(1)
+        last = _last_line(log)
+        return f"its forkserver stopped at once{': ' + last if last else ''} ({log})."
+
+    def _log_of(self, interpreter: str, environ: Mapping[str, str]) -> Path:
+        return self._data_dir / "forkservers" / f"{forkserver_key(interpreter, dict(environ))}.log"
+
+
+def _last_line(path: Path) -> str:
+    try:
+        lines = path.read_text("utf-8", "replace").split("\n")
+    except OSError:
+        return ""
+    return next((line.strip() for line in reversed(lines) if line.strip()), "")
+
+
+def own_interpreter() -> str:
+    """The interpreter that tasks of this process run in."""
+    return sys.executable

@@ -1,0 +1,154 @@
+"""Following tasks: bells where they reach, a look at the files each second where they don't."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import select
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .bell import Listener
+
+if TYPE_CHECKING:
+    from .task_manager import TaskManager
+
+__all__ = ["LoopWatch", "ThreadWatch"]
+
+LOOK_SECONDS = 1.0
+
+Callback = Callable[[str], None]
+
+
+class Watch:
+    """Who follows which task, and the ear for all of them. Not yet driven by anything: see its subclasses."""
+
+    def __init__(self, manager: TaskManager, runtime_dir: Path) -> None:
+        self._manager = manager
+        self._runtime_dir = runtime_dir
+        self._listener = Listener(runtime_dir)
+        self._callbacks: dict[str | None, list[Callback]] = {}
+        self._seen: dict[str, tuple[int, ...]] = {}
+        self._lock = threading.Lock()
+
+    def add(self, task_id: str | None, callback: Callback) -> None:
+        with self._lock:
+            self._callbacks.setdefault(task_id, []).append(callback)
+        if task_id is None:
+            for known in self._manager.live_ids():
+                self._seen.setdefault(known, self._sizes(known))
+        else:
+            self._seen.setdefault(task_id, self._sizes(task_id))
+
+    def discard(self, task_id: str | None, callback: Callback) -> bool:
+        """Whether nobody follows anything any more."""
+        with self._lock:
+            callbacks = self._callbacks.get(task_id, [])
+            if callback in callbacks:
+                callbacks.remove(callback)
+            if not callbacks:
+                self._callbacks.pop(task_id, None)
+                if task_id is not None and None not in self._callbacks:
+                    self._seen.pop(task_id, None)
+            return not self._callbacks
+
+    def hear(self) -> None:
+        """Passes on what the bells say."""
+        for task_id in self._listener.hear():
+            self._tell(task_id)
+
+    def look(self) -> None:
+        """Passes on what has changed without a bell, and recovers what has died."""
+        if not self._listener.is_reachable():
+            self._renew()
+        for task_id in self._ids():
+            sizes = self._sizes(task_id)
+            if self._seen.get(task_id) != sizes:
+                self._seen[task_id] = sizes
+                self._tell(task_id)
+            elif sizes:
+                self._manager.recover_if_dead(task_id)
+
+    def _ids(self) -> list[str]:
+        with self._lock:
+            everything = None in self._callbacks
+            ids = {task_id for task_id in self._callbacks if task_id is not None}
+        if everything:
+            ids |= set(self._manager.live_ids()) | {known for known, sizes in self._seen.items() if sizes}
+        return sorted(ids)
+
+    def _tell(self, task_id: str) -> None:
+        with self._lock:
+            callbacks = [*self._callbacks.get(task_id, ()), *self._callbacks.get(None, ())]
+        for callback in callbacks:
+            callback(task_id)
+
+    def _sizes(self, task_id: str) -> tuple[int, ...]:
+        """What grows when something happens; empty for a task that is gone. An ended one is looked at no more."""
+        return self._manager.sizes(task_id)
+
+    def _renew(self) -> None:
+        self._listener.close()
+        self._listener = Listener(self._runtime_dir)
+
+    def close(self) -> None:
+        self._listener.close()
+
+
+class LoopWatch(Watch):
+    """Driven by an asyncio loop: callbacks run on it, right from the bell's socket."""
+
+    def __init__(self, manager: TaskManager, runtime_dir: Path, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(manager, runtime_dir)
+        self._loop = loop
+        loop.add_reader(self._listener.fileno(), self.hear)
+        self._timer = loop.call_later(LOOK_SECONDS, self._tick)
+
+    def _tick(self) -> None:
+        self._timer = self._loop.call_later(LOOK_SECONDS, self._tick)
+        self.look()
+
+    def _renew(self) -> None:
+        self._loop.remove_reader(self._listener.fileno())
+        super()._renew()
+        self._loop.add_reader(self._listener.fileno(), self.hear)
+
+    def close(self) -> None:
+        self._timer.cancel()
+        if not self._loop.is_closed():
+            self._loop.remove_reader(self._listener.fileno())
+        super().close()
+
+
+class ThreadWatch(Watch):
+    """Driven by a thread of its own, which runs the callbacks."""
+
+    def __init__(self, manager: TaskManager, runtime_dir: Path) -> None:
+        super().__init__(manager, runtime_dir)
+        self._wake_read, self._wake_write = os.pipe()
+        self._closing = False
+        self._thread = threading.Thread(target=self._run, name="sse-tasks-watch", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        next_look = time.monotonic() + LOOK_SECONDS
+        while not self._closing:
+            patience = max(0.0, next_look - time.monotonic())
+            ready, _, _ = select.select([self._listener, self._wake_read], [], [], patience)
+            if self._closing:
+                break
+            if self._listener in ready:
+                self.hear()
+            if time.monotonic() >= next_look:
+                next_look = time.monotonic() + LOOK_SECONDS
+                self.look()
+        os.close(self._wake_read)
+        super().close()
+
+    def close(self) -> None:
+        self._closing = True
+        os.write(self._wake_write, b"x")
+        os.close(self._wake_write)

@@ -1,0 +1,188 @@
+"""What a worker sees of its task: ``ctx``."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Sized
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from ..wire import encode, encode_exact, to_plain
+from .control import Control
+
+__all__ = ["AsyncTaskContext", "TaskContext"]
+
+T = TypeVar("T")
+
+
+class Reporter(Protocol):
+    """Where a context's reports go: the pipe to the keeper, or a test's list."""
+
+    def progress(self, progress: dict[str, Any] | None, message: str | None) -> None: ...
+    def item(self, wire: str, exact: str | None) -> None: ...
+    def state(self, exact: str) -> None: ...
+
+
+class _Context:
+    def __init__(self, *, task_id: str, input: Any, files: Path, saved: Any, attempt: int, log: logging.Logger,
+                 control: Control, reporter: Reporter) -> None:
+        self.task_id = task_id
+        """The task's id."""
+        self.input = input
+        """The input as it was given: a dict."""
+        self.files = files
+        """A folder whose files are the task's artifacts."""
+        self.saved = saved
+        """The state of an earlier run's last checkpoint, or None."""
+        self.attempt = attempt
+        """1, and one more with each retry."""
+        self.log = log
+        """A logger into the task's output."""
+        self._control = control
+        self._report = reporter
+
+    def progress(self, current: float | None = None, total: float | None = None, message: str | None = None, *,
+                 percentage: float | None = None) -> None:
+        """Says how far the task is: ``current`` of ``total``, and a few words. The percentage (0 to 100) follows from
+        them, or is given. What is left out is absent from the progress that people see."""
+        with self._control.shield():
+            if percentage is None and current is not None and total:
+                percentage = 100.0 * current / total
+            if percentage is not None:
+                percentage = min(100.0, max(0.0, percentage)) if percentage == percentage else None
+            said = {"percentage": percentage, "current": current, "total": total,
+                    "message": None if message is None else str(message)}
+            self._report.progress({k: v for k, v in said.items() if v is not None}, None)
+
+    def message(self, text: str) -> None:
+        """Says in a sentence what the task does now."""
+        with self._control.shield():
+            self._report.progress(None, str(text))
+
+    def emit(self, item: Any) -> None:
+        """Adds a partial result, which is kept whatever happens later. JSON data, structs and dataclasses among it.
+
+        Raises TypeError for anything else.
+        """
+        with self._control.shield():
+            self._report.item(*encode(item))
+
+    def _save(self, state: Any) -> None:
+        if state is not None:
+            self._report.state(encode_exact(to_plain(state)))
+
+
+class TaskContext(_Context):
+    """The ``ctx`` of a plain function. Its calls may be made from any thread."""
+
+    def checkpoint(self, state: Any = None) -> None:
+        """Here the task can stop and go on from: it pauses, or ``TaskAborted`` is raised, if that was asked.
+
+        With a ``state`` (JSON data), a restart finds it in ``ctx.saved``, together with the items emitted so far.
+        """
+        with self._control.shield():
+            self._save(state)
+            self._control.read()
+            if self._control.wants_pause:
+                self._control.stand_still()
+
+    def sleep(self, seconds: float) -> None:
+        """Sleeps. It can be paused and aborted meanwhile; time paused doesn't count."""
+        with self._control.shield():
+            end = time.monotonic() + seconds
+            while not self._control.wants_abort:
+                if self._control.wants_pause:
+                    end += self._control.stand_still()
+                left = end - time.monotonic()
+                if left <= 0:
+                    break
+                self._control.wait(left)
+
+    def track(self, iterable: Iterable[T], message: str | None = None, total: float | None = None) -> Iterator[T]:
+        """Gives the elements on, with progress and a checkpoint at each step."""
+        if total is None and isinstance(iterable, Sized):
+            total = len(iterable)
+        for count, element in enumerate(iterable):
+            self.progress(count, total, message)
+            self.checkpoint()
+            yield element
+            self.progress(count + 1, total, message)
+
+
+class AsyncTaskContext(_Context):
+    """The ``ctx`` of an ``async def``. ``progress``, ``message`` and ``emit`` are plain calls."""
+
+    async def checkpoint(self, state: Any = None) -> None:
+        """Here the task can stop and go on from: it pauses, or is cancelled, if that was asked.
+
+        With a ``state`` (JSON data), a restart finds it in ``ctx.saved``, together with the items emitted so far.
+        """
+        with self._control.shield():
+            self._save(state)
+            self._control.read()
+        await self._stand_still()
+        self._control.check()
+
+    async def sleep(self, seconds: float) -> None:
+        """Sleeps. It can be paused and aborted meanwhile; time paused doesn't count."""
+        end = asyncio.get_running_loop().time() + seconds
+        while True:
+            end += await self._stand_still()
+            self._control.check()
+            left = end - asyncio.get_running_loop().time()
+            if left <= 0:
+                return
+            await self._changed(left, while_paused=False)
+
+    async def track(self, iterable: Iterable[T] | AsyncIterable[T], message: str | None = None,
+                    total: float | None = None) -> AsyncIterator[T]:
+        """Gives the elements on, with progress and a checkpoint at each step."""
+        if total is None and isinstance(iterable, Sized):
+            total = len(iterable)
+        count = 0
+        async for element in _as_async(iterable):
+            self.progress(count, total, message)
+            await self.checkpoint()
+            yield element
+            count += 1
+            self.progress(count, total, message)
+
+    async def _stand_still(self) -> float:
+        if not self._control.wants_pause:
+            return 0.0
+        began = time.monotonic()
+        self._control.say_paused()
+        while self._control.wants_pause:
+            await self._changed(None, while_paused=True)
+        return time.monotonic() - began
+
+    async def _changed(self, seconds: float | None, *, while_paused: bool) -> None:
+        """Until the keeper has said something else than what the caller believes, or for ``seconds``."""
+        loop = asyncio.get_running_loop()
+        heard = asyncio.Event()
+
+        def wake() -> None:
+            loop.call_soon_threadsafe(heard.set)
+
+        self._control.on_change.add(wake)
+        try:
+            self._control.read()
+            if self._control.wants_pause == while_paused and not self._control.wants_abort:
+                async with asyncio.timeout(seconds):
+                    await heard.wait()
+        except TimeoutError:
+            pass
+        finally:
+            self._control.on_change.discard(wake)
+        self._control.read()
+
+
+async def _as_async(iterable: Iterable[T] | AsyncIterable[T]) -> AsyncIterator[T]:
+    if isinstance(iterable, AsyncIterable):
+        async for element in iterable:
+            yield element
+    else:
+        for element in iterable:
+            yield element

@@ -1,0 +1,147 @@
+"""The runner's ear: what its keeper wants, and when the worker may be interrupted.
+
+The keeper writes one letter into a socket and then sends SIGNAL. The handler raises ``TaskAborted`` in a plain
+function, or holds one that has no ctx; while the library's own calls run (``shield``) it leaves the letter where it
+is, and the call itself looks at its end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import select
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from ..errors import TaskAborted
+
+__all__ = ["ABORT", "PAUSE", "RESUME", "SIGNAL", "Control"]
+
+SIGNAL = signal.SIGRTMIN + 5  # workers use the named signals for their own ends
+PAUSE, RESUME, ABORT = b"p", b"r", b"a"
+_SLICE_SECONDS = 0.1
+
+
+class Control:
+    """Reads the keeper's letters. ``say_paused`` reports that the worker stands still.
+
+    ``hold``: the worker has no ctx, so it is held in the signal handler while paused. ``interrupt`` is called instead
+    of raising where the worker is a coroutine (it cancels its task, once).
+    """
+
+    def __init__(self, fd: int, say_paused: Callable[[], None]) -> None:
+        self._fd = fd
+        self.say_paused = say_paused
+        self._main = threading.get_ident()
+        self._shields = 1  # until the worker's own code begins
+        self._wants_pause = False
+        self._wants_abort = False
+        self._delivered = False
+        self.terminated = False
+        self.hold = False
+        self.interrupt: Callable[[], None] | None = None
+        self.on_change: set[Callable[[], None]] = set()
+
+    def listen(self) -> None:
+        signal.signal(SIGNAL, self._on_signal)
+        signal.signal(signal.SIGTERM, self._on_sigterm)
+        for other in (signal.SIGUSR1, signal.SIGHUP, signal.SIGINT):
+            signal.signal(other, signal.SIG_DFL)
+
+    @property
+    def wants_abort(self) -> bool:
+        return self._wants_abort
+
+    @property
+    def wants_pause(self) -> bool:
+        return self._wants_pause and not self._wants_abort
+
+    def read(self) -> None:
+        """Takes in what the keeper has said since the last time."""
+        while select.select([self._fd], [], [], 0)[0]:
+            try:
+                letters = os.read(self._fd, 64)
+            except OSError:
+                return
+            if not letters:
+                return  # the keeper is gone, and so is this process at once
+            for letter in letters:
+                if letter == ABORT[0]:
+                    self._wants_abort = True
+                else:
+                    self._wants_pause = letter == PAUSE[0]
+
+    def _on_sigterm(self, signum: int, frame: object) -> None:
+        self.terminated = True
+        self._wants_abort = True
+        self._on_signal(signum, frame)
+
+    def open(self) -> None:
+        """The worker's code begins: from here on it may be interrupted."""
+        self._shields = 0
+        self._obey()
+
+    def _on_signal(self, signum: int, frame: object) -> None:
+        for wake in tuple(self.on_change):
+            wake()
+        if not self._shields:
+            self._obey()
+
+    def _obey(self) -> None:
+        self.read()
+        if self.hold and self.wants_pause:
+            self.stand_still()
+        if self._wants_abort and not self._delivered:
+            self._deliver()
+
+    def _deliver(self) -> None:
+        self._delivered = True
+        if self.interrupt is None:
+            raise TaskAborted("The task was aborted.")
+        self.interrupt()
+
+    @contextmanager
+    def shield(self) -> Iterator[None]:
+        """Around the library's own calls: an abort waits until they end, and is raised then, and by each later one."""
+        is_main = threading.get_ident() == self._main
+        if is_main:
+            self._shields += 1
+        try:
+            yield
+        finally:
+            if is_main:
+                self._shields -= 1
+        if not (is_main and self._shields):
+            self.read()
+            self.check()
+
+    def check(self) -> None:
+        """Raises if the task is to be aborted, each time anew: the worker may have swallowed the last one."""
+        if not self._wants_abort:
+            return
+        self._delivered = True
+        if self.interrupt is None:
+            raise TaskAborted("The task was aborted.")
+        raise asyncio.CancelledError
+
+    def close(self) -> None:
+        """The worker's code has ended: nothing interrupts what follows."""
+        self._shields += 1 << 20
+
+    def wait(self, seconds: float | None) -> None:
+        """Sleeps until the keeper says something, or for ``seconds``. To be called inside ``shield``."""
+        if threading.get_ident() != self._main:  # the main thread's handler may take the letter
+            seconds = _SLICE_SECONDS if seconds is None else min(seconds, _SLICE_SECONDS)
+        select.select([self._fd], [], [], seconds)
+        self.read()
+
+    def stand_still(self) -> float:
+        """Reports the pause and waits until it is over; gives how long it took, in seconds."""
+        began = time.monotonic()
+        self.say_paused()
+        while self.wants_pause:
+            self.wait(None)
+        return time.monotonic() - began

@@ -1,0 +1,141 @@
+"""The parts of a task folder that its keeper writes beside the log: items, checkpoint, output, result."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from .picture import MIN_INTERVAL_SECONDS, Throttle
+
+__all__ = ["CheckpointFile", "ItemsFile", "OutputFile", "write_result"]
+
+
+def _append(path: Path, data: bytes) -> None:
+    fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        _write_all(fd, data)
+    finally:
+        os.close(fd)
+
+
+def _write_all(fd: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view):]
+
+
+class ItemsFile:
+    """``items.jsonl``, and ``items.exact.jsonl`` for those that JSON says only roughly: ``{"at": offset, "item": …}``."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / "items.jsonl"
+        self._exact_path = folder / "items.exact.jsonl"
+        self._lines: list[bytes] = []
+        self._exact: list[bytes] = []
+        self._throttle = Throttle()
+        self.count = 0
+        self.size = 0
+
+    def add(self, body: bytes) -> None:
+        """One item as the runner sent it. On the disk with the next ``flush``."""
+        wire, _, exact = body.partition(b"\t")
+        if exact:
+            self._exact.append(b'{"at":%d,"item":%s}\n' % (self.size, exact))
+        self._lines.append(wire)
+        self.size += len(wire) + 1
+        self.count += 1
+
+    def flush(self) -> bool:
+        """Writes what was added; whether there was anything."""
+        if not self._lines:
+            return False
+        if self._exact:
+            _append(self._exact_path, b"".join(self._exact))
+            self._exact.clear()
+        _append(self._path, b"\n".join(self._lines) + b"\n")
+        self._lines.clear()
+        self._throttle.dirty = True
+        return True
+
+    def due(self) -> float | None:
+        return self._throttle.due()
+
+    def is_due(self) -> bool:
+        return self._throttle.is_due()
+
+    def counted(self) -> None:
+        """An update has said how many there are."""
+        self._throttle.written()
+
+
+class CheckpointFile:
+    """``checkpoint.json``: the last saved state and the length of ``items.jsonl`` that belongs to it."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._path = folder / "checkpoint.json"
+        self._pending: tuple[bytes, int] | None = None
+        self._written = -MIN_INTERVAL_SECONDS
+
+    def saved(self) -> Any:
+        """The state that a worker finds in ``ctx.saved``, or None."""
+        try:
+            return json.loads(self._path.read_bytes())["state"]
+        except (OSError, ValueError, KeyError):
+            return None
+
+    def set(self, state: bytes, items_bytes: int) -> None:
+        self._pending = (state, items_bytes)
+
+    def due(self) -> float | None:
+        return None if self._pending is None else self._written + MIN_INTERVAL_SECONDS
+
+    def is_due(self) -> bool:
+        moment = self.due()
+        return moment is not None and time.monotonic() >= moment
+
+    def flush(self, *, force: bool = False) -> None:
+        """Saves the latest state: both files are on the disk before the name changes."""
+        if self._pending is None or not (force or self.is_due()):
+            return
+        state, items_bytes = self._pending
+        self._pending = None
+        try:
+            fd = os.open(self._folder / "items.jsonl", os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            pass  # no item yet
+        else:
+            os.fsync(fd)
+            os.close(fd)
+        _replace(self._path, b'{"items_bytes":%d,"state":%s}' % (items_bytes, state))
+        self._written = time.monotonic()
+
+
+class OutputFile:
+    """``output.log``: what the worker and its children wrote to their descriptors 1 and 2."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / "output.log"
+
+    def write(self, data: bytes) -> None:
+        if data:
+            _append(self._path, data)
+
+
+def write_result(folder: Path, wire: bytes) -> None:
+    """``result.json``, whole and on the disk, or not at all."""
+    _replace(folder / "result.json", wire)
+
+
+def _replace(path: Path, data: bytes) -> None:
+    partial = path.with_name(path.name + ".partial")
+    fd = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    try:
+        _write_all(fd, data)
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+    os.rename(partial, path)

@@ -1,0 +1,93 @@
+"""The full picture of a task that each update carries, and the throttle of its progress lines."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from ..states import State, requested_of, status_of
+from ..types import TaskUpdate, now_iso
+
+__all__ = ["Picture", "Throttle"]
+
+MIN_INTERVAL_SECONDS = 0.05
+INTERVALS_PER_LIFE = 20_000  # a log stays under some tens of megabytes a day
+
+
+class Throttle:
+    """At most one line per max(50 ms, running time ÷ 20,000); the latest wins, the last is always written."""
+
+    def __init__(self) -> None:
+        self._began = self._written = time.monotonic()
+        self._written -= MIN_INTERVAL_SECONDS
+        self.dirty = False
+
+    def due(self) -> float | None:
+        """The moment (``time.monotonic``) when there is something to write, or None."""
+        if not self.dirty:
+            return None
+        return self._written + max(MIN_INTERVAL_SECONDS, (self._written - self._began) / INTERVALS_PER_LIFE)
+
+    def is_due(self) -> bool:
+        moment = self.due()
+        return moment is not None and time.monotonic() >= moment
+
+    def written(self) -> None:
+        self._written = time.monotonic()
+        self.dirty = False
+
+
+class Picture:
+    """What is known of a task: message, progress, counts, times."""
+
+    def __init__(self, task_id: str, latest: TaskUpdate | None) -> None:
+        self.items = 0
+        self._task_id = task_id
+        self._message = latest.message if latest else None
+        self._progress: dict[str, Any] | None = None
+        self._attempt = 1
+        self._started_at: str | None = None
+        self._started: float | None = None
+        self._paused_seconds = 0.0
+        self._paused_since: float | None = None
+        self._throttle = Throttle()
+
+    def start(self) -> None:
+        self._started_at = now_iso()
+        self._started = time.monotonic()
+
+    def take(self, said: dict[str, Any]) -> None:
+        """A report of the runner: ``progress`` and ``message``, each if it was said."""
+        self._progress = said.get("progress", self._progress)
+        self._message = said.get("message", self._message)
+        self._throttle.dirty = True
+
+    def due(self) -> float | None:
+        return self._throttle.due()
+
+    def is_due(self) -> bool:
+        return self._throttle.is_due()
+
+    def set_paused(self, paused: bool) -> None:
+        now = time.monotonic()
+        if paused:
+            self._paused_since = now
+        elif self._paused_since is not None:
+            self._paused_seconds += now - self._paused_since
+            self._paused_since = None
+
+    def ran_seconds(self) -> float | None:
+        """How long the worker has run, its pauses not counted; None before it started."""
+        if self._started is None:
+            return None
+        now = self._paused_since or time.monotonic()
+        return now - self._started - self._paused_seconds
+
+    def update(self, kind: str, state: State, **fields: Any) -> dict[str, Any]:
+        """An update with wire names. What the throttle held back is in it."""
+        self._throttle.written()
+        return {"type": kind, "taskId": self._task_id, "timestamp": now_iso(), "status": status_of(state),
+                "message": self._message, "progress": self._progress, "requested": requested_of(state),
+                "items": self.items or None, "attempt": self._attempt, "startedAt": self._started_at,
+                "pausedSeconds": round(self._paused_seconds, 3) or None,
+                **{k: v for k, v in fields.items() if v is not None}}

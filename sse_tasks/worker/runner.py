@@ -1,0 +1,231 @@
+"""The runner: the process that runs one task's worker, and only that one.
+
+It is forked by its keeper, waits for its task on a socket, and reports over a pipe, one line each:
+
+====  =====================================================================
+``P``  progress: JSON of ``{"progress": …, "message": …}``
+``I``  an item: its JSON, and behind a tab its exact form where that differs
+``C``  a checkpoint's state, in Python's dialect of JSON
+``S``  it stands still
+``R``  the worker's result as JSON; what else Python needs of it lies in the folder
+``E``  how the worker failed: JSON of ``{"code": …, "error": …}``
+``A``  the worker ended because it was aborted: JSON of ``{"code": …}``
+====  =====================================================================
+
+What is in the pipe survives the runner.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+import traceback
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NoReturn
+
+import msgspec
+
+from ..errors import InvalidInputError, SseTasksError, TaskAborted, TaskError, WorkerLoadError
+from ..folder import TaskFolder
+from ..registry import InvalidOutputError, Worker, load_worker
+from ..types import TaskSpec
+from ..wire import encode
+from .channel import receive
+from .context import AsyncTaskContext, TaskContext
+from .control import Control
+from .processes import MARK, die_with_parent, say_title, write_mark
+from .results import keep_result
+
+__all__ = ["main"]
+
+
+class Pipe:
+    """The reports of this process to its keeper. Whole lines, from any thread."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self._lock = threading.Lock()
+
+    def send(self, kind: str, body: str = "") -> None:
+        data = memoryview(f"{kind}{body}\n".encode("ascii"))
+        with self._lock:
+            while data:
+                data = data[os.write(self._fd, data):]
+
+    def progress(self, progress: dict[str, Any] | None, message: str | None) -> None:
+        said = {k: v for k, v in (("progress", progress), ("message", message)) if v is not None}
+        self.send("P", encode(said)[0])
+
+    def item(self, wire: str, exact: str | None) -> None:
+        self.send("I", wire if exact is None else f"{wire}\t{exact}")
+
+    def state(self, exact: str) -> None:
+        self.send("C", exact)
+
+    def paused(self) -> None:
+        self.send("S")
+
+
+def main(task_socket: socket.socket, control_fd: int, pipe_fd: int, keeper: int) -> NoReturn:
+    """Runs in the forked child. Never returns."""
+    die_with_parent(keeper)
+    os.setpgid(0, 0)  # a worker's killpg(0) must not reach keeper and forkserver
+    pipe = Pipe(pipe_fd)
+    control = Control(control_fd, pipe.paused)
+    control.listen()
+    message = receive(task_socket)
+    if message is None:
+        os._exit(0)
+    task_socket.close()
+    task = message[0]
+    spec = msgspec.convert(task["spec"], TaskSpec)
+    folder = TaskFolder(Path(task["folder"]))
+    try:
+        _enter(spec, task["environ"])
+        worker = _load(spec)
+        outcome = _run(worker, spec, folder, control, pipe, task.get("saved"))
+    except SseTasksError as error:
+        outcome = "E", {"code": error.code, "error": str(error)}
+    except OSError as error:
+        outcome = "E", {"code": "worker_error", "error": f"The task can't start: {error}"}
+    control.close()
+    kind, body = outcome
+    pipe.send(kind, body if isinstance(body, str) else encode(body)[0])
+    _leave()
+
+
+def _enter(spec: TaskSpec, environ: dict[str, str]) -> None:
+    """Makes this process the task's: mark, environment, folder, import path, output."""
+    write_mark(spec.task_id)
+    os.environ.clear()
+    os.environ.update(environ)
+    os.environ[MARK] = spec.task_id
+    os.environ["TMPDIR"] = spec.temp_dir
+    time.tzset()
+    say_title(f"sse-task {spec.task_type} {spec.task_id}")
+    try:
+        with open("/proc/self/oom_score_adj", "w") as file:  # the kernel takes a task before keeper or server
+            file.write("500")
+    except OSError:
+        pass
+    sys.stdout = open(1, "w", 1, "utf-8", "backslashreplace", closefd=False)  # noqa: SIM115 - for the process's life
+    sys.stderr = open(2, "w", 1, "utf-8", "backslashreplace", closefd=False)  # noqa: SIM115
+    sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115
+    os.chdir(spec.cwd)
+    if spec.sys_path:  # none: another interpreter than the starter's, with a path of its own
+        sys.path[:] = spec.sys_path
+    sys.argv[:] = [spec.task_type]
+    import tempfile
+
+    tempfile.tempdir = None  # the forkserver may have asked for it already
+
+
+def _load(spec: TaskSpec) -> Worker:
+    try:
+        return load_worker(spec.worker, spec.task_type)
+    except WorkerLoadError as error:
+        if error.__cause__ is not None:
+            _print_traceback(error.__cause__)
+        raise
+
+
+def _run(worker: Worker, spec: TaskSpec, folder: TaskFolder, control: Control, pipe: Pipe,
+         saved: Any) -> tuple[str, Any]:
+    arguments = worker.convert(spec.input)
+    log = logging.getLogger("sse_tasks.task")
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S"))
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    log.propagate = False
+    context = (AsyncTaskContext if worker.is_async else TaskContext)(
+        task_id=spec.task_id, input=spec.input, files=folder.files_path, saved=saved, attempt=1, log=log,
+        control=control, reporter=pipe)
+    control.hold = not worker.takes_ctx
+    try:
+        if worker.is_async:
+            result = asyncio.run(_as_task(worker.call(context, arguments), control))
+        else:
+            control.open()
+            result = worker.call(context, arguments)
+        control.close()
+        return _result(worker, folder, result)
+    except BaseException as error:
+        control.close()
+        return _failure(error, control)
+
+
+async def _as_task(coroutine: Any, control: Control) -> Any:
+    task = asyncio.current_task()
+    loop = asyncio.get_running_loop()
+    assert task is not None
+    control.interrupt = lambda: _cancel(loop, task)
+    control.open()
+    return await coroutine
+
+
+def _cancel(loop: asyncio.AbstractEventLoop, task: asyncio.Task[Any]) -> None:
+    try:
+        loop.call_soon_threadsafe(task.cancel)
+    except RuntimeError:
+        pass  # the loop has been closed: the worker is ending anyway
+
+
+def _result(worker: Worker, folder: TaskFolder, result: Any) -> tuple[str, Any]:
+    try:
+        worker.check_output(result)
+    except InvalidOutputError as error:
+        print(repr(result)[:10_000], file=sys.stderr)
+        return "E", {"code": "invalid_output", "error": f"The worker's result doesn't fit its declared type: {error}"}
+    try:
+        return "R", keep_result(result, folder, worker.function)
+    except Exception as error:
+        print(repr(result)[:10_000], file=sys.stderr)
+        return "E", {"code": "invalid_output", "error": "The worker's result can't be kept "
+                                                        f"({type(error).__name__}: {error}); its output has its repr."}
+
+
+def _failure(error: BaseException, control: Control) -> tuple[str, Any]:
+    if control.wants_abort and isinstance(error, TaskAborted | asyncio.CancelledError):
+        return "A", {"code": "terminated"} if control.terminated else {}
+    _print_traceback(error)
+    if isinstance(error, InvalidInputError):
+        return "E", {"code": error.code, "error": str(error)}
+    if isinstance(error, TaskError):
+        return "E", {"code": error.code, "error": str(error)}
+    text = str(error)
+    return "E", {"code": "worker_error", "error": f"{type(error).__name__}: {text}" if text else type(error).__name__}
+
+
+def _print_traceback(error: BaseException) -> None:
+    """The worker's traceback into its output, from its own code on."""
+    here = os.path.dirname(__file__)
+    frame: TracebackType | None = error.__traceback__
+    while frame is not None and (frame.tb_frame.f_code.co_filename.startswith(here)
+                                 or "/asyncio/" in frame.tb_frame.f_code.co_filename):
+        frame = frame.tb_next
+    try:
+        traceback.print_exception(type(error), error, frame or error.__traceback__)
+    except Exception:
+        print(f"{type(error).__name__} (its traceback can't be shown)", file=sys.stderr)
+
+
+def _leave() -> NoReturn:
+    """Ends like an interpreter, without waiting for the worker's threads: the task is over."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    for end in (atexit._run_exitfuncs, logging.shutdown, sys.stdout.flush, sys.stderr.flush):
+        try:
+            end()
+        except BaseException:
+            pass
+    os._exit(0)
+
+
