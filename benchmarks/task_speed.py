@@ -53,10 +53,11 @@ def sleeps():
 
 @task
 async def browses(ctx: AsyncTaskContext):
-    from sse_tasks_workers.scrape_reviews.browser import launch_options
+    from sse_tasks_workers.scrape_reviews.browser import find_browser
     from playwright.async_api import async_playwright
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(**launch_options())
+        browser = await playwright.chromium.launch(
+            executable_path=find_browser(), args=["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"])
         page = await browser.new_page()
         await page.goto("about:blank")
         ctx.message("open")

@@ -43,7 +43,7 @@ _CODE = re.compile(r"[a-z0-9_]{1,40}")
 def near_names(name: str, names: Iterable[str], prefix: str = "") -> str:
     """`` Did you mean …?`` with the nearest of ``names``, else what there is, else nothing."""
     known = sorted(set(names))
-    near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    near = difflib.get_close_matches(name, known, n=3, cutoff=0.6)
     if near:
         return f" Did you mean {' or '.join(prefix + n for n in near)}?"
     if known:

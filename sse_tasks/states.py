@@ -66,7 +66,7 @@ class Ending:
     """How it ends is settled; some of its processes are still there. ``seen`` is the status people see until then."""
 
     outcome: Outcome
-    seen: Literal[Status.IDLE, Status.RUNNING, Status.PAUSED]
+    seen: Status
     requested: Literal["abort"] | None = None
 
 

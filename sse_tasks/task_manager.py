@@ -155,8 +155,8 @@ class TaskManager(Configurable):
         except OSError:
             cwd = "/"
         return TaskSpec(
-            task_id=task_id, task_type=task_type, worker=worker, input=input, created_at=now_iso(), name=name, tags=tags,
-            interpreter=interpreter or sys.executable, cwd=cwd,
+            task_id=task_id, task_type=task_type, worker=worker, input=input, created_at=now_iso(), name=name,
+            tags=tags, interpreter=interpreter or sys.executable, cwd=cwd,
             sys_path=[entry or cwd for entry in sys.path] if own else [], environ=sorted(os.environ),
             origin=dict(origin or {}), host=host_id(), timeout=timeout, max_running=self.max_running,
             abort_grace=self.abort_grace, runtime_dir=str(self._runtime),

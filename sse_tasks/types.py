@@ -58,7 +58,7 @@ class _Wire(msgspec.Struct, kw_only=True, omit_defaults=True, rename="camel"):
     pass
 
 
-class Progress(_Wire, frozen=True):
+class Progress(_Wire):
     """How far a task is: ``percentage`` 0 to 100, ``current`` of ``total`` in the worker's own unit."""
 
     percentage: float | None = None
@@ -67,7 +67,7 @@ class Progress(_Wire, frozen=True):
     message: str | None = None
 
 
-class TaskUpdate(_Wire, frozen=True):
+class TaskUpdate(_Wire):
     """One event of a task, and a full picture of it: the latest alone is the state.
 
     ``type`` says what it was written for. ``timestamp`` and ``started_at`` are ISO 8601 in UTC with milliseconds,

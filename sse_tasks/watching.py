@@ -32,16 +32,17 @@ class Watch:
         self._listener = Listener(runtime_dir)
         self._callbacks: dict[str | None, list[Callback]] = {}
         self._seen: dict[str, tuple[int, ...]] = {}
+        self._names: set[str] = set()
         self._lock = threading.Lock()
 
     def add(self, task_id: str | None, callback: Callback) -> None:
         with self._lock:
             self._callbacks.setdefault(task_id, []).append(callback)
-        if task_id is None:
-            for known in self._manager.live_ids():
-                self._seen.setdefault(known, self._sizes(known))
-        else:
-            self._seen.setdefault(task_id, self._sizes(task_id))
+        if task_id is not None:
+            self._seen.setdefault(task_id, self._manager.sizes(task_id))
+        elif not self._names:
+            self._names = set(self._manager.ids())
+            self._seen.update((known, self._manager.sizes(known)) for known in self._manager.live_ids())
 
     def discard(self, task_id: str | None, callback: Callback) -> bool:
         """Whether nobody follows anything any more."""
@@ -51,8 +52,6 @@ class Watch:
                 callbacks.remove(callback)
             if not callbacks:
                 self._callbacks.pop(task_id, None)
-                if task_id is not None and None not in self._callbacks:
-                    self._seen.pop(task_id, None)
             return not self._callbacks
 
     def hear(self) -> None:
@@ -64,31 +63,27 @@ class Watch:
         """Passes on what has changed without a bell, and recovers what has died."""
         if not self._listener.is_reachable():
             self._renew()
-        for task_id in self._ids():
-            sizes = self._sizes(task_id)
-            if self._seen.get(task_id) != sizes:
-                self._seen[task_id] = sizes
-                self._tell(task_id)
-            elif sizes:
-                self._manager.recover_if_dead(task_id)
-
-    def _ids(self) -> list[str]:
         with self._lock:
             everything = None in self._callbacks
             ids = {task_id for task_id in self._callbacks if task_id is not None}
         if everything:
-            ids |= set(self._manager.live_ids()) | {known for known, sizes in self._seen.items() if sizes}
-        return sorted(ids)
+            names = set(self._manager.ids())
+            for task_id in names ^ self._names:  # new ones, and forgotten ones
+                self._tell(task_id)
+            self._names = names
+            ids.update(self._manager.live_ids())
+        seen, self._seen = self._seen, {task_id: self._manager.sizes(task_id) for task_id in ids}
+        for task_id, sizes in self._seen.items():
+            if seen.get(task_id) != sizes:
+                self._tell(task_id)
+            elif sizes:
+                self._manager.recover_if_dead(task_id)
 
     def _tell(self, task_id: str) -> None:
         with self._lock:
             callbacks = [*self._callbacks.get(task_id, ()), *self._callbacks.get(None, ())]
         for callback in callbacks:
             callback(task_id)
-
-    def _sizes(self, task_id: str) -> tuple[int, ...]:
-        """What grows when something happens; empty for a task that is gone. An ended one is looked at no more."""
-        return self._manager.sizes(task_id)
 
     def _renew(self) -> None:
         self._listener.close()
@@ -137,10 +132,10 @@ class ThreadWatch(Watch):
         next_look = time.monotonic() + LOOK_SECONDS
         while not self._closing:
             patience = max(0.0, next_look - time.monotonic())
-            ready, _, _ = select.select([self._listener, self._wake_read], [], [], patience)
+            ready, _, _ = select.select([self._listener.fileno(), self._wake_read], [], [], patience)
             if self._closing:
                 break
-            if self._listener in ready:
+            if self._wake_read not in ready and ready:
                 self.hear()
             if time.monotonic() >= next_look:
                 next_look = time.monotonic() + LOOK_SECONDS

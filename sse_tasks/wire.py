@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-__all__ = ["encode", "encode_exact", "encode_update", "to_plain", "to_wire"]
+__all__ = ["encode", "encode_exact", "encode_update", "foreign", "to_plain", "to_wire"]
 
 _SUSPECT = re.compile(r"\\ud|\d{19}")
 _MAX_DEPTH = 900  # parsers' recursion limits begin at 1,000
@@ -22,7 +22,7 @@ _compact = json.JSONEncoder(ensure_ascii=True, allow_nan=False, separators=(",",
 _exact = json.JSONEncoder(ensure_ascii=True, allow_nan=True, separators=(",", ":"), check_circular=False).encode
 
 
-def _foreign(value: Any) -> Any:
+def foreign(value: Any) -> Any:
     """What msgspec doesn't know but JSON can say: pydantic models, numpy's scalars, paths."""
     if hasattr(value, "model_dump"):
         return value.model_dump()
@@ -34,9 +34,9 @@ def _foreign(value: Any) -> Any:
 
 
 def to_plain(value: Any) -> Any:
-    """``value`` as dicts, lists, strings, numbers, booleans and None. Raises TypeError where JSON has no word for it."""
+    """``value`` as dicts, lists, strings, numbers, booleans and None. Raises TypeError where JSON has no such word."""
     try:
-        return msgspec.to_builtins(value, str_keys=True, enc_hook=_foreign)
+        return msgspec.to_builtins(value, str_keys=True, enc_hook=foreign)
     except (NotImplementedError, RecursionError, ValueError, OverflowError) as error:
         raise TypeError(str(error) or type(error).__name__) from None
 

@@ -133,8 +133,8 @@ class LocalHost:
                               "files": list(map(str, files))})
             answer = receive(connection)
         if answer is None:
-            raise WorkersUnavailableError(interpreter, "the process that was to import the workers died, or took longer "
-                                          f"than a minute; {self._log_of(interpreter, environ)} may say why.")
+            raise WorkersUnavailableError(interpreter, "the process that was to import the workers died, or took over "
+                                          f"a minute; {self._log_of(interpreter, environ)} may say why.")
         return answer[0]
 
     def ring(self, task_id: str) -> None:

@@ -13,8 +13,7 @@ import select
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 from ..errors import TaskAborted
 
@@ -23,6 +22,32 @@ __all__ = ["ABORT", "PAUSE", "RESUME", "SIGNAL", "Control"]
 SIGNAL = signal.SIGRTMIN + 5  # workers use the named signals for their own ends
 PAUSE, RESUME, ABORT = b"p", b"r", b"a"
 _SLICE_SECONDS = 0.1
+
+
+class Shield:
+    """The context manager of ``Control.shield``. No generator: it stands around every call that a worker makes.
+
+    Only the main thread's count: the handler runs there alone, and a sum of two threads could lose a step.
+    """
+
+    def __init__(self, control: Control, *, counts: bool) -> None:
+        self._control = control
+        self._counts = counts
+
+    def __enter__(self) -> None:
+        if self._counts:
+            self._control.shields += 1
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        control = self._control
+        if self._counts:
+            control.shields -= 1
+            if control.shields:
+                return
+        if control.unread:
+            control.read()
+        if error is None:
+            control.check()
 
 
 class Control:
@@ -36,7 +61,10 @@ class Control:
         self._fd = fd
         self.say_paused = say_paused
         self._main = threading.get_ident()
-        self._shields = 1  # until the worker's own code begins
+        self._main_shield = Shield(self, counts=True)
+        self._thread_shield = Shield(self, counts=False)
+        self.shields = 1  # until the worker's own code begins
+        self.unread = False
         self._wants_pause = False
         self._wants_abort = False
         self._delivered = False
@@ -61,6 +89,7 @@ class Control:
 
     def read(self) -> None:
         """Takes in what the keeper has said since the last time."""
+        self.unread = False
         while select.select([self._fd], [], [], 0)[0]:
             try:
                 letters = os.read(self._fd, 64)
@@ -81,13 +110,14 @@ class Control:
 
     def open(self) -> None:
         """The worker's code begins: from here on it may be interrupted."""
-        self._shields = 0
+        self.shields = 0
         self._obey()
 
     def _on_signal(self, signum: int, frame: object) -> None:
         for wake in tuple(self.on_change):
             wake()
-        if not self._shields:
+        self.unread = True
+        if not self.shields:
             self._obey()
 
     def _obey(self) -> None:
@@ -103,20 +133,9 @@ class Control:
             raise TaskAborted("The task was aborted.")
         self.interrupt()
 
-    @contextmanager
-    def shield(self) -> Iterator[None]:
+    def shield(self) -> Shield:
         """Around the library's own calls: an abort waits until they end, and is raised then, and by each later one."""
-        is_main = threading.get_ident() == self._main
-        if is_main:
-            self._shields += 1
-        try:
-            yield
-        finally:
-            if is_main:
-                self._shields -= 1
-        if not (is_main and self._shields):
-            self.read()
-            self.check()
+        return self._main_shield if threading.get_ident() == self._main else self._thread_shield
 
     def check(self) -> None:
         """Raises if the task is to be aborted, each time anew: the worker may have swallowed the last one."""
@@ -129,7 +148,7 @@ class Control:
 
     def close(self) -> None:
         """The worker's code has ended: nothing interrupts what follows."""
-        self._shields += 1 << 20
+        self.shields += 1 << 20
 
     def wait(self, seconds: float | None) -> None:
         """Sleeps until the keeper says something, or for ``seconds``. To be called inside ``shield``."""

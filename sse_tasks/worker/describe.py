@@ -24,7 +24,7 @@ _DEADLINE_SECONDS = 60
 def describe_in_child(client: socket.socket, message: dict[str, Any]) -> int:
     """Forks a child that answers ``client``; gives its pid.
 
-    The message has ``sys_path`` (None: the interpreter's own), ``cwd``, ``environ`` and ``files`` (paths); the answer
+    The message has ``sys_path`` (None: the interpreter's own), ``cwd``, ``environ``, ``files`` (paths); the answer is
     ``{"files": {path: infos}, "modules": [{"module", "file", "infos"}]}``, the modules being the installed packages'
     entry points.
     """

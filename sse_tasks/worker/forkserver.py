@@ -90,51 +90,55 @@ class Forkserver:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return  # another one is there already; whoever started this one sees the pipe close, and looks again
-        path = self._runtime_dir / f"s-{secrets.token_hex(6)}"
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as server:
-            server.bind(str(path))
-            server.listen(128)
-            server.setblocking(False)
-            os.ftruncate(lock, 0)
-            os.pwrite(lock, str(path).encode(), 0)
-            wake_read, wake_write = os.pipe()
-            os.set_blocking(wake_read, False)
-            os.set_blocking(wake_write, False)
-            signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
-            signal.signal(signal.SIGCHLD, lambda *_: None)
-            for source in (server, self._listener, wake_read):
-                self._selector.register(source, selectors.EVENT_READ)
-            gc.freeze()
-            os.write(ready_fd, b"1")
-            os.close(ready_fd)
-            while not (self._is_idle() and self._leave(path, server)):
-                self._wait(server, wake_read)
-        with contextlib.suppress(OSError):
-            os.unlink(path)
+        self._listen(lock)
+        wake_read, wake_write = os.pipe()
+        os.set_blocking(wake_read, False)
+        os.set_blocking(wake_write, False)
+        signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        for source in (self._listener, wake_read):
+            self._selector.register(source, selectors.EVENT_READ)
+        gc.freeze()
+        os.write(ready_fd, b"1")
+        os.close(ready_fd)
+        while not (self._is_idle() and self._leave(lock)):
+            self._wait(wake_read)
         self._listener.close()
 
+    def _listen(self, lock: int) -> None:
+        """Binds a new socket and writes its path where clients look."""
+        self._path = self._runtime_dir / f"s-{secrets.token_hex(6)}"
+        self._server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._server.bind(str(self._path))
+        self._server.listen(128)
+        self._server.setblocking(False)
+        self._selector.register(self._server, selectors.EVENT_READ)
+        os.ftruncate(lock, 0)
+        os.pwrite(lock, str(self._path).encode(), 0)
+
     def _is_idle(self) -> bool:
-        busy = self._held or self._kept or self._describers
+        busy = self._held or self._kept or self._describers or self._receivers
         return not busy and (self._retired or time.monotonic() - self._busy_at > IDLE_SECONDS)
 
-    def _leave(self, path: Path, server: socket.socket) -> bool:
-        """Out of sight first, then whatever has come in meanwhile is served; True if there was nothing."""
+    def _leave(self, lock: int) -> bool:
+        """Out of sight first, then whatever has come in meanwhile is served: whoever did, keeps this process here."""
+        os.ftruncate(lock, 0)
         with contextlib.suppress(OSError):
-            os.unlink(path)
-        with contextlib.suppress(OSError):
-            os.truncate(self._note, 0)
-        self._accept(server)
-        if not self._receivers:
+            os.unlink(self._path)
+        self._accept()
+        self._selector.unregister(self._server)
+        self._server.close()
+        if not (self._receivers or self._held or self._describers):
             return True
-        self._retired = True  # nobody finds it any more: it stays for what it has
+        self._listen(lock)
         return False
 
-    def _wait(self, server: socket.socket, wake_fd: int) -> None:
+    def _wait(self, wake_fd: int) -> None:
         busy = bool(self._held or self._kept or self._describers or self._receivers)
         for key, _ in self._selector.select(_LOOK_SECONDS if busy else _IDLE_LOOK_SECONDS):
             source = key.fileobj
-            if source is server:
-                self._accept(server)
+            if source is self._server:
+                self._accept()
             elif source is self._listener:
                 self._listener.hear()
             elif source == wake_fd:
@@ -157,10 +161,10 @@ class Forkserver:
 
     # -- clients -------------------------------------------------------------------------------------------------
 
-    def _accept(self, server: socket.socket) -> None:
+    def _accept(self) -> None:
         while True:
             try:
-                connection, _ = server.accept()
+                connection, _ = self._server.accept()
             except BlockingIOError:
                 return
             connection.setblocking(False)

@@ -28,7 +28,7 @@ def _write_all(fd: int, data: bytes) -> None:
 
 
 class ItemsFile:
-    """``items.jsonl``, and ``items.exact.jsonl`` for those that JSON says only roughly: ``{"at": offset, "item": …}``."""
+    """``items.jsonl``, and ``items.exact.jsonl`` for those that JSON says roughly: ``{"at": offset, "item": …}``."""
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / "items.jsonl"

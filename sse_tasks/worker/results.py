@@ -1,23 +1,26 @@
 """A worker's result: what goes over the wire, and what Python gets back.
 
-JSON data goes over the wire as it is. What JSON can only say roughly (NaN, tuples, keys that are no strings, dates) goes
-as JSON, and exactly into ``result.pickle``. Any other object is an artifact, ``files/result.*``: Parquet, npy, else
-pickle; over the wire goes what it is. Pickles are only ever read in Python, from the user's own folder.
+JSON data goes over the wire as it is. What JSON can only say roughly (NaN, tuples, keys that are no strings, dates)
+goes as JSON, and exactly into ``result.pickle``. Any other object is an artifact, ``files/result.*``: Parquet, npy,
+else pickle; over the wire goes what it is. Pickles are only ever read in Python, from the user's own folder.
 """
 
 from __future__ import annotations
 
+import datetime
+import decimal
 import io
 import json
 import pickle
 import sys
+import uuid
 from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
 from ..folder import TaskFolder
-from ..wire import encode, to_plain
+from ..wire import encode, foreign
 
 __all__ = ["keep_result", "load_result"]
 
@@ -30,13 +33,14 @@ def keep_result(value: Any, folder: TaskFolder, function: Callable[..., Any]) ->
 
     Raises whatever pickling it raises.
     """
-    data = _as_data(value)
     try:
-        wire, _ = encode(data)
+        wire, _ = encode(value)
     except TypeError:
         return encode(_keep_object(value, folder, function))[0]
-    if not _is_json(data):
-        (folder.path / _EXACT).write_bytes(pickle.dumps(data))
+    if not _is_json(value):
+        data = value if _is_builtin(value) else _structs_as_dicts(value)
+        if not _is_json(data):
+            (folder.path / _EXACT).write_bytes(pickle.dumps(data))
     return wire
 
 
@@ -53,11 +57,23 @@ def load_result(folder: TaskFolder) -> Any:
         return json.load(file)
 
 
-def _as_data(value: Any) -> Any:
-    """Structs, dataclasses and pydantic models as dicts, with dates and the like left as they are."""
-    if isinstance(value, msgspec.Struct) or hasattr(value, "__dataclass_fields__") or hasattr(value, "model_dump"):
-        return to_plain(value)
-    return value
+_BUILTIN = (str, bytes, bytearray, bool, int, float, complex, type(None), datetime.date, datetime.time,
+            datetime.timedelta, decimal.Decimal, uuid.UUID)
+
+
+def _is_builtin(value: Any) -> bool:
+    """Whether every Python has the classes of this."""
+    if isinstance(value, dict):
+        return type(value) is dict and all(_is_builtin(k) and _is_builtin(v) for k, v in value.items())
+    if isinstance(value, list | tuple | set | frozenset):
+        return type(value) in (list, tuple, set, frozenset) and all(map(_is_builtin, value))
+    return isinstance(value, _BUILTIN) and type(value).__module__ in ("builtins", "datetime", "decimal", "uuid")
+
+
+def _structs_as_dicts(value: Any) -> Any:
+    """Structs, dataclasses and models as dicts, with dates and the like left as they are."""
+    return msgspec.to_builtins(value, builtin_types=(bytes, bytearray, datetime.date, datetime.datetime, datetime.time,
+                                                     datetime.timedelta, decimal.Decimal, uuid.UUID), enc_hook=foreign)
 
 
 def _is_json(value: Any) -> bool:
@@ -84,12 +100,13 @@ def _keep_object(value: Any, folder: TaskFolder, function: Callable[..., Any]) -
     about: dict[str, Any] = {"type": kind}
     if (shape := getattr(value, "shape", None)) is not None and isinstance(shape, tuple):
         about["shape"] = [int(n) for n in shape if isinstance(n, int)]
-    for suffix, form, write in ((".parquet", "parquet", _to_parquet), (".npy", "npy", _to_npy)):
-        if (data := write(value)) is not None:
-            break
+    if (data := _to_parquet(value)) is not None:
+        form = "parquet"
+    elif (data := _to_npy(value)) is not None:
+        form = "npy"
     else:
-        suffix, form, data = ".pickle", "pickle", _to_pickle(value, function)
-    name = f"result{suffix}"
+        form, data = "pickle", _to_pickle(value, function)
+    name = f"result.{form}"
     (folder.files_path / name).write_bytes(data)
     (folder.path / _KEPT).write_text(json.dumps({"file": name, "format": form}), "ascii")
     return about | {"file": name, "bytes": len(data)}
@@ -121,11 +138,12 @@ def _to_pickle(value: Any, function: Callable[..., Any]) -> bytes:
     """By value for what the worker's own module defines: nobody else can import that."""
     import cloudpickle
 
+    from ..worker_pickle import dump_worker
+
     module = sys.modules.get(function.__module__)
-    by_value = module is not None and function.__module__ != "__main__"
-    if by_value:
+    if module is not None and function.__module__ != "__main__":
         cloudpickle.register_pickle_by_value(module)
-    return cloudpickle.dumps(value)
+    return dump_worker(value)
 
 
 def _read_parquet(file: Any) -> Any:

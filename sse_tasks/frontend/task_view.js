@@ -1,0 +1,435 @@
+// The task view: one card that shows one task and steers it. It knows the DOM and a hub, no transport and no front end.
+//
+// A hub has: watch({taskType, taskId}, callback) → stop, ask(taskType, taskId, action), tail(taskType, taskId),
+// info(taskType, taskId), now(). The callback gets {type: 'snapshot', task}, {type: 'connection', connection},
+// {type: 'note', text}, {type: 'gone'} and {type: 'unknown'}. Everything a task or a page wrote is put in as text, never as markup.
+
+const SVG = 'http://www.w3.org/2000/svg';
+const ICONS = { // 16 × 16, one path each, filled with currentColor
+  pause: 'M4.500 3h2.500v10H4.500zM9 3h2.500v10H9z',
+  resume: 'M5 2.800v10.400l8-5.200z',
+  abort: 'M4 4h8v8H4z',
+  running: 'M8 2a6 6 0 0 1 6 6h-1.600A4.400 4.400 0 1 0 8 12.400V14A6 6 0 1 1 8 2z',
+  idle: 'M8 2a6 6 0 1 1 0 12A6 6 0 0 1 8 2zm0 1.500a4.500 4.500 0 1 0 0 9 4.500 4.500 0 0 0 0-9zM7.250 5h1.500v2.800l1.900 1.100-.750 1.300-2.650-1.550z',
+  completed: 'M6.400 12.600 2.300 8.500l1.200-1.200 2.900 2.900 6.100-6.100 1.200 1.200z',
+  failed: 'M8 1.500 15.200 14H.800zM7.250 6v4h1.500V6zm0 5v1.500h1.500V11z',
+  aborted: 'm4.200 3.100 3.800 3.800 3.800-3.800 1.100 1.100L9.100 8l3.800 3.800-1.100 1.100L8 9.100l-3.800 3.800-1.100-1.100L6.900 8 3.100 4.200z',
+  chevron: 'm6 3.500 4.500 4.500L6 12.500l-1-1L8.500 8 5 4.500z',
+};
+const ENDED = new Set(['completed', 'failed', 'aborted']);
+const STATUS_TEXT = {
+  idle: 'Waiting', running: 'Running', paused: 'Paused', completed: 'Completed', failed: 'Failed', aborted: 'Aborted',
+};
+const ASKED_TEXT = { pause: 'Pausing…', resume: 'Resuming…', abort: 'Aborting…' };
+/** [in full, for the dot; in short beside the dot where a person should know]. */
+const CONNECTION_TEXT = {
+  live: ['Live', ''],
+  polling: ['Live, asked every 2 seconds: something on the way holds streams back', ''],
+  kernel: ['Live, through the kernel', 'through the kernel'],
+  connecting: ['Connecting…', ''],
+  off: ['Not connected', 'not connected'],
+  offline: ['The server does not answer; trying again', 'server does not answer'],
+  'signed-out': ['Signed out: reload the page to sign in', 'signed out: reload the page'],
+};
+const TASK_TYPE = /^[a-z0-9][a-z0-9-]{0,63}$/;
+const TASK_ID = /^[0-9a-z]{26}$/;
+const TAIL_MS = 500;
+/** How long a request that was answered may go without a trace in the snapshots. */
+const TRACE_MS = 3000;
+const LINE_CHARACTERS = 90;
+const OPEN_RESULT = { lines: 8, characters: 600 };
+const LONGEST_RESULT = 20_000;
+
+function make(tag, part, attributes = {}) {
+  const node = document.createElement(tag);
+  if (part !== undefined) node.className = `sse-tasks-TaskView${part}`;
+  for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
+  // Lumino looks at the focused element alone, so the card's own mark isn't enough: `d d` would delete the cell.
+  if ('tabindex' in attributes || tag === 'button' || tag === 'summary') node.dataset.lmSuppressShortcuts = 'true';
+  return node;
+}
+function icon(name) {
+  const svg = document.createElementNS(SVG, 'svg');
+  svg.setAttribute('viewBox', '0 0 16 16');
+  svg.setAttribute('aria-hidden', 'true');
+  const path = document.createElementNS(SVG, 'path');
+  path.setAttribute('fill-rule', 'evenodd');
+  path.setAttribute('d', ICONS[name]);
+  svg.append(path);
+  return svg;
+}
+/** Changes text only when it differs, so that selections and screen readers are left alone. */
+function setText(node, text) {
+  if (node.textContent !== text) node.textContent = text;
+}
+function setIcon(node, name) {
+  if (node.dataset.icon === name) return;
+  node.dataset.icon = name;
+  node.replaceChildren(icon(name));
+}
+const numbers = new Intl.NumberFormat('en', { maximumFractionDigits: 1 });
+function duration(seconds) {
+  const s = Math.max(0, Math.round(seconds));
+  if (s < 60) return `${s} s`;
+  if (s < 3600) return `${Math.floor(s / 60)} min ${String(s % 60).padStart(2, '0')} s`;
+  return `${Math.floor(s / 3600)} h ${String(Math.floor((s % 3600) / 60)).padStart(2, '0')} min`;
+}
+function size(bytes) {
+  const step = Math.min(3, Math.floor(Math.log2(Math.max(1, bytes)) / 10));
+  return `${numbers.format(bytes / 1024 ** step)} ${['bytes', 'KiB', 'MiB', 'GiB'][step]}`;
+}
+/** JSON on one line where that is short, else with a line for each value. Newlines in strings are escaped there. */
+function pretty(value) {
+  if (typeof value === 'string') return value;
+  const line = JSON.stringify(value, null, 1).replace(/\n\s*/g, ' ');
+  return line.length <= LINE_CHARACTERS ? line : JSON.stringify(value, null, 2);
+}
+/** 0 to 100, or undefined where the task doesn't say. */
+function percentageOf({ percentage, current, total } = {}) {
+  const value = Number.isFinite(percentage) ? percentage : (current / total) * 100;
+  return Number.isFinite(value) ? Math.min(100, Math.max(0, value)) : undefined;
+}
+function counts({ current, total } = {}) {
+  if (!Number.isFinite(current)) return '';
+  return Number.isFinite(total) ? `${numbers.format(current)} of ${numbers.format(total)}` : numbers.format(current);
+}
+
+/** The card's elements, in an order that reads well aloud. */
+function build() {
+  const root = make('section', '', { tabindex: '-1', 'data-jp-suppress-context-menu': 'true' });
+  const parts = {
+    root,
+    name: make('span', '-name'),
+    type: make('span', '-type'),
+    chipIcon: make('span', '-statusIcon'),
+    chipText: make('span', '-statusText'),
+    dot: make('span', '-connection', { role: 'img' }),
+    source: make('span', '-source', { 'aria-hidden': 'true' }),
+    toggle: make('button', '-button', { type: 'button' }),
+    abort: make('button', '-button', { type: 'button', 'aria-label': 'Abort', title: 'Abort' }),
+    bar: make('div', '-bar', { role: 'progressbar', 'aria-valuemin': '0', 'aria-valuemax': '100', 'aria-label': 'Progress' }),
+    fill: make('div', '-fill'),
+    message: make('span', '-message'),
+    text: make('span', '-text'),
+    step: make('span', '-step'),
+    figures: make('span', '-figures'),
+    note: make('div', '-note', { role: 'status' }),
+    output: make('div', '-output', { title: 'Last line of the output' }),
+    error: make('div', '-error'),
+    errorCode: make('span', '-errorCode'),
+    errorText: make('pre', '-errorText'),
+    result: make('details', '-section'),
+    resultSize: make('span', '-count'),
+    resultText: make('pre', '-result', { tabindex: '0', role: 'region', 'aria-label': 'Result' }),
+    spoken: make('div', '-spoken', { role: 'status' }),
+  };
+  const box = (part, ...children) => {
+    const node = make('div', part);
+    node.append(...children);
+    return node;
+  };
+  const chip = make('span', '-status');
+  chip.append(parts.chipIcon, parts.chipText);
+  const actions = box('-actions', parts.toggle, parts.abort);
+  actions.setAttribute('role', 'group');
+  actions.setAttribute('aria-label', 'Task controls');
+  parts.abort.append(icon('abort'));
+  parts.abort.classList.add('sse-mod-abort');
+  parts.bar.append(parts.fill);
+  parts.message.append(parts.text, parts.step);
+  parts.error.append(parts.errorCode, parts.errorText);
+  const summary = make('summary', '-summary');
+  const label = document.createElement('span');
+  label.textContent = 'Result';
+  summary.append(icon('chevron'), label, parts.resultSize);
+  parts.result.append(summary, parts.resultText);
+  root.append(
+    box('-header', box('-title', parts.name, parts.type), chip, parts.dot, parts.source, actions),
+    parts.bar, box('-line', parts.message, parts.figures), parts.note, parts.output, parts.error, parts.result, parts.spoken,
+  );
+  return parts;
+}
+
+/** Shows one task in `element` until the returned function is called. `last` is what was known of it before. */
+export function mount(element, { taskType, taskId, hub: given, last }) {
+  // Type and id may come from anybody's notebook. What isn't shaped like one is shown and never asked for.
+  const hub = TASK_TYPE.test(taskType) && TASK_ID.test(taskId) ? given : undefined;
+  const parts = build();
+  const { root } = parts;
+  const disposal = new AbortController();
+  let task = last ?? {};
+  let connection = 'off';
+  let gone = false;
+  let asked; // {action, answeredAt}: a person's request that the snapshots don't show yet
+  let spokenState; // undefined until the first state is there: only changes are spoken
+  let held; // elapsed seconds when last seen running: the snapshot of a pause doesn't say since when
+  let visible = typeof IntersectionObserver === 'undefined';
+  const tail = { bytes: 0, busy: false, next: 0 };
+  const left = { at: 0, text: '' };
+  const whole = { for: undefined, busy: false, value: undefined, failed: undefined };
+
+  const now = () => hub?.now?.() ?? Date.now();
+  const ended = () => ENDED.has(task.status);
+  /** What is asked and not done yet, by this view or by anybody. */
+  const pending = () => (ended() || gone ? undefined : asked?.action ?? task.requested);
+
+  function elapsed() {
+    const started = Date.parse(task.startedAt);
+    if (Number.isNaN(started)) return undefined;
+    if (task.status !== 'paused') {
+      const until = task.endedAt ? Date.parse(task.endedAt) : now();
+      held = Math.max(0, (until - started) / 1000 - (task.pausedSeconds ?? 0));
+    }
+    return held;
+  }
+
+  function render() {
+    if (disposal.signal.aborted) return;
+    const status = STATUS_TEXT[task.status] ? task.status : 'idle';
+    const known = task.status !== undefined;
+    const wanted = pending();
+    const state = wanted ? ASKED_TEXT[wanted] : known ? STATUS_TEXT[status] : 'Connecting…';
+    const title = task.name || taskType;
+    root.dataset.status = status;
+    root.dataset.connection = ended() || gone ? 'ended' : connection;
+    root.setAttribute('aria-label', `Task ${title}, ${known ? STATUS_TEXT[status] : 'connecting'}`);
+    setText(parts.name, title);
+    setText(parts.type, task.name ? taskType : taskId.slice(-6));
+    parts.type.title = `${taskType} ${taskId}`;
+    setIcon(parts.chipIcon, status === 'paused' ? 'pause' : status);
+    setText(parts.chipText, state);
+    if (spokenState !== undefined && spokenState !== state) setText(parts.spoken, `${title}: ${state}`);
+    if (known) spokenState = state;
+    renderConnection();
+    renderControls(status, wanted);
+    renderProgress(status);
+    renderEnd(status);
+    fetchTail();
+  }
+
+  function renderConnection() {
+    const [inFull, short] = CONNECTION_TEXT[connection] ?? CONNECTION_TEXT.off;
+    parts.dot.hidden = parts.source.hidden = ended() || gone;
+    parts.dot.title = parts.source.title = inFull;
+    parts.dot.setAttribute('aria-label', `Connection: ${inFull}`);
+    setText(parts.source, short);
+  }
+
+  // One button pauses and resumes, so keyboard focus stays where it is. A pause that isn't reached can be taken back.
+  function renderControls(status, wanted) {
+    const resumes = (status === 'paused' && wanted !== 'resume') || wanted === 'pause';
+    const label = resumes ? 'Resume' : 'Pause';
+    setIcon(parts.toggle, resumes ? 'resume' : 'pause');
+    parts.toggle.title = label;
+    parts.toggle.setAttribute('aria-label', label);
+    const over = ended() || gone || !hub;
+    const focused = root.getRootNode().activeElement;
+    const refocus = over && focused && (focused === parts.toggle || focused === parts.abort);
+    parts.toggle.hidden = parts.abort.hidden = over;
+    // Not `disabled`: that would drop keyboard focus on the page's body.
+    parts.toggle.setAttribute('aria-disabled', String(wanted === 'abort'));
+    parts.abort.setAttribute('aria-disabled', String(wanted === 'abort'));
+    if (refocus) root.focus({ preventScroll: true });
+  }
+
+  function renderProgress(status) {
+    const { progress = {} } = task;
+    const value = status === 'completed' ? 100 : percentageOf(progress);
+    const { bar, fill } = parts;
+    bar.classList.toggle('sse-mod-indeterminate', value === undefined && (status === 'running' || status === 'paused'));
+    if (value !== undefined) {
+      fill.style.transform = `scaleX(${value / 100})`;
+      bar.setAttribute('aria-valuenow', String(Math.floor(value)));
+      bar.setAttribute('aria-valuetext', [`${Math.floor(value)} %`, counts(progress)].filter(Boolean).join(', '));
+    } else {
+      fill.style.removeProperty('transform');
+      bar.removeAttribute('aria-valuenow');
+      bar.removeAttribute('aria-valuetext');
+    }
+    // What a completed task did last is no news: only what it says of the whole stays.
+    const text = task.message ?? (status === 'completed' ? undefined : progress.message) ?? '';
+    const again = text.toLowerCase().includes((progress.message ?? '').toLowerCase());
+    const step = ended() || again ? '' : progress.message;
+    setText(parts.text, text);
+    setText(parts.step, step);
+    parts.message.title = [text, step].filter(Boolean).join(' · ');
+    renderFigures();
+  }
+
+  function renderFigures() {
+    const { progress = {}, status } = task;
+    const value = percentageOf(progress);
+    const seconds = elapsed();
+    const figures = [];
+    if (status === 'idle' && task.position > 1) figures.push(`place ${task.position} in line`);
+    if (!ended()) {
+      const text = counts(progress);
+      if (text) figures.push(text);
+      if (value !== undefined) figures.push(`${Math.floor(value)} %`);
+      else if (text && seconds > 2) figures.push(`${numbers.format(progress.current / seconds)}/s`);
+    }
+    if (seconds !== undefined) figures.push(duration(seconds));
+    if (status === 'running' && value >= 1 && value < 100 && seconds > 2) {
+      if (now() - left.at >= 950) { // at most once a second: ten snapshots a second would make it flicker
+        left.at = now();
+        left.text = `${duration((seconds * (100 - value)) / value)} left`;
+      }
+      figures.push(left.text);
+    }
+    setText(parts.figures, figures.join(' · '));
+  }
+
+  function renderEnd(status) {
+    const failed = Boolean(task.error) || status === 'failed';
+    // An alert only for what fails before a person's eyes, not for each old failure of a notebook that is opened.
+    if (failed && parts.error.hidden && spokenState && task !== last) parts.error.setAttribute('role', 'alert');
+    parts.error.hidden = !failed;
+    setText(parts.errorCode, task.code ?? '');
+    setText(parts.errorText, task.error ?? '');
+    renderOutput();
+    renderResult(status);
+  }
+
+  function renderOutput() {
+    const line = parts.output.textContent;
+    parts.output.hidden = !line || Boolean(task.error?.includes(line)); // a traceback's last line is the error
+  }
+
+  function renderResult(status) {
+    const value = task.result ?? (whole.for === task.cursor ? whole.value : undefined);
+    const bytes = task.resultBytes ?? 0;
+    const shown = status === 'completed' && (value !== undefined || bytes > 4); // 4 bytes without a value: null
+    parts.result.hidden = !shown;
+    if (!shown) return;
+    let text = value === undefined ? undefined : pretty(value);
+    setText(parts.resultSize, bytes ? size(bytes) : '');
+    parts.resultSize.hidden = !bytes;
+    if (parts.result.dataset.decided === undefined) { // once: afterwards it is as the person left it
+      parts.result.dataset.decided = '';
+      parts.result.open = text !== undefined && text.length <= OPEN_RESULT.characters && text.split('\n').length <= OPEN_RESULT.lines;
+    }
+    if (!parts.result.open) return;
+    if (text === undefined) {
+      fetchResult();
+      text = whole.failed ?? (whole.for === task.cursor ? 'Too long to be shown here. In Python it is the task’s .result.' : 'Fetching…');
+    } else if (text.length > LONGEST_RESULT) {
+      text = `${text.slice(0, LONGEST_RESULT)}\n… ${numbers.format(text.length - LONGEST_RESULT)} more characters. In Python it is the task’s .result.`;
+    }
+    setText(parts.resultText, text);
+  }
+
+  // Snapshots leave out results above some KiB; the TaskInfo has them up to 1 MiB.
+  async function fetchResult() {
+    if (whole.busy || whole.for === task.cursor || !hub) return;
+    whole.busy = true;
+    try {
+      const info = await hub.info(taskType, taskId);
+      whole.value = info.result;
+      whole.for = task.cursor;
+    } catch (reason) {
+      whole.failed = reason.message;
+      whole.for = task.cursor;
+    }
+    whole.busy = false;
+    render();
+  }
+
+  async function fetchTail() {
+    const bytes = task.outputBytes ?? 0;
+    if (!hub || gone || tail.busy || !visible || document.hidden || !bytes || bytes === tail.bytes) return;
+    tail.busy = true;
+    await new Promise((resolve) => setTimeout(resolve, tail.next - Date.now()));
+    tail.next = Date.now() + TAIL_MS;
+    tail.bytes = task.outputBytes;
+    try {
+      const line = await hub.tail(taskType, taskId);
+      if (line) {
+        setText(parts.output, line); // and a line stays when there is none for a while, so that the card doesn't jump
+        renderOutput();
+      }
+    } catch {
+      // The line is an extra: what is wrong with the connection is said elsewhere.
+    }
+    tail.busy = false;
+    if (!disposal.signal.aborted) fetchTail();
+  }
+
+  function note(text) {
+    setText(parts.note, text);
+    parts.note.hidden = !text;
+  }
+
+  async function ask(action) {
+    if (pending() === 'abort' || pending() === action) return;
+    note('');
+    const mine = (asked = { action });
+    render();
+    try {
+      await hub.ask(taskType, taskId, action);
+      mine.answeredAt = Date.now();
+    } catch (reason) {
+      if (asked === mine) asked = undefined;
+      note(reason.message);
+    }
+    render();
+  }
+
+  /** Whether what was asked here is seen in the snapshots by now, or never will be. */
+  function isTraced() {
+    const reached = { pause: 'paused', resume: 'running' }[asked.action];
+    if (task.requested === asked.action || task.status === reached) return true;
+    return asked.answeredAt !== undefined && Date.now() - asked.answeredAt > TRACE_MS;
+  }
+
+  function receive(event) {
+    if (event.type === 'connection') connection = event.connection;
+    if (event.type === 'note') note(event.text);
+    if (event.type === 'snapshot') {
+      task = event.task;
+      gone = false;
+    }
+    if (event.type === 'gone' || event.type === 'unknown') {
+      gone = true;
+      note(event.type === 'gone' ? 'This task is no longer on the server.' : 'This page’s server does not know the task.');
+    }
+    if (asked && (ended() || gone || isTraced())) asked = undefined;
+    render();
+  }
+
+  const listen = (target, type, listener) => target.addEventListener(type, listener, { signal: disposal.signal });
+  listen(parts.toggle, 'click', ({ detail }) => {
+    // The second click of a double click doesn't take back what the first one asked.
+    if (detail < 2) ask(parts.toggle.title === 'Resume' ? 'resume' : 'pause');
+  });
+  listen(parts.abort, 'click', () => ask('abort'));
+  listen(parts.result, 'toggle', render);
+  listen(document, 'visibilitychange', render);
+  if (!visible) {
+    const observer = new IntersectionObserver((entries) => {
+      visible = entries.at(-1).isIntersecting;
+      fetchTail();
+    });
+    observer.observe(root);
+    disposal.signal.addEventListener('abort', () => observer.disconnect());
+  }
+  const clock = setInterval(() => {
+    if (document.hidden || ended() || gone) return;
+    if (asked && isTraced()) {
+      asked = undefined;
+      render();
+    }
+    renderFigures();
+  }, 1000);
+  disposal.signal.addEventListener('abort', () => clearInterval(clock));
+
+  parts.error.hidden = parts.note.hidden = true;
+  setText(parts.output, last?.lastLine ?? '');
+  render();
+  element.replaceChildren(root);
+  const stop = hub?.watch({ taskType, taskId }, receive);
+  return () => {
+    disposal.abort();
+    stop?.();
+    root.remove();
+  };
+}

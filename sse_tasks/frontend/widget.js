@@ -1,0 +1,114 @@
+// The task view as an ipywidgets view: through the page's Jupyter server where that knows the task, else through the kernel.
+import { mount } from './task_view.js';
+import { connectHub } from './hub.js';
+
+/** A kernel that says nothing for this long after being asked for a sign of life is busy, dead or not there. */
+const SILENT_KERNEL_MS = 10_000;
+const BUSY_KERNEL_MS = 1500;
+
+/** A hub over the widget's comm: the kernel relays snapshots from a thread, and takes requests when it is free. */
+function kernelHub(model) {
+  let asks = 0;
+  return {
+    now: () => Date.now(),
+    info: async () => model.get('snapshot'),
+    tail: async () => model.get('snapshot').lastLine ?? '',
+    watch(_, callback) {
+      let silence;
+      const say = (connection) => {
+        clearTimeout(silence);
+        callback({ type: 'connection', connection });
+      };
+      const hello = () => {
+        say('connecting');
+        silence = setTimeout(say, SILENT_KERNEL_MS, 'off');
+        model.send({ type: 'hello' });
+      };
+      const tell = () => callback({ type: 'snapshot', task: model.get('snapshot') });
+      const listeners = {
+        'change:snapshot': () => { say('kernel'); tell(); },
+        'msg:custom': ({ type }) => { if (type === 'hello' || type === 'answer') say('kernel'); },
+        comm_live_update: hello, // the kernel was restarted, or is back
+        // Another page that is served by a server of its own switched the relay off: this one needs it.
+        'change:relay': () => setRelay(model, true),
+      };
+      for (const [name, listener] of Object.entries(listeners)) model.on(name, listener);
+      setRelay(model, true);
+      if (model.get('snapshot').status) tell();
+      hello();
+      return () => {
+        clearTimeout(silence);
+        for (const [name, listener] of Object.entries(listeners)) model.off(name, listener);
+      };
+    },
+    ask(taskType, taskId, action, note) {
+      const id = (asks += 1);
+      return new Promise((resolve, reject) => {
+        const busy = setTimeout(note, BUSY_KERNEL_MS, 'The kernel is busy: it is asked as soon as it is free.');
+        const listener = (message) => {
+          if (message.type !== 'answer' || message.id !== id) return;
+          clearTimeout(busy);
+          note('');
+          model.off('msg:custom', listener);
+          if (message.error) reject(new Error(message.error));
+          else resolve();
+        };
+        model.on('msg:custom', listener);
+        model.send({ type: 'ask', id, action });
+      });
+    },
+  };
+}
+
+function setRelay(model, relay) {
+  if (model.get('relay') === relay) return;
+  model.set('relay', relay);
+  model.save_changes();
+}
+
+/** The page's hub until that says that its server doesn't know the task, the kernel's from then on. */
+function firstThatKnows(model, page) {
+  const kernel = kernelHub(model);
+  let current = page ?? kernel;
+  let note = () => {};
+  return {
+    now: () => current.now(),
+    info: (...task) => current.info(...task),
+    tail: (...task) => current.tail(...task),
+    ask: (...request) => current.ask(...request, (text) => note(text)),
+    watch(task, callback) {
+      note = (text) => callback({ type: 'note', text });
+      let stop;
+      let served = false;
+      const follow = (hub) => {
+        stop?.();
+        current = hub;
+        stop = hub.watch(task, (event) => {
+          if (event.type === 'unknown') {
+            follow(kernel);
+            return;
+          }
+          if (event.type === 'snapshot' && hub === page && !served) { // once: another page may need the relay
+            served = true;
+            setRelay(model, false);
+          }
+          callback(event);
+        });
+      };
+      follow(current);
+      return () => stop();
+    },
+  };
+}
+
+export default {
+  render({ model, el }) {
+    const snapshot = model.get('snapshot');
+    return mount(el, {
+      taskType: model.get('task_type'),
+      taskId: model.get('task_id'),
+      last: snapshot.status ? snapshot : undefined,
+      hub: firstThatKnows(model, connectHub()),
+    });
+  },
+};

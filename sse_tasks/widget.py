@@ -1,0 +1,139 @@
+"""The task view as an ipywidgets widget, for every front end that speaks widgets.
+
+In a page of a Jupyter server that knows the task, the view follows the server and needs nothing from the kernel.
+Elsewhere the kernel relays: whoever has the task calls :meth:`TaskWidget.update`, from any thread.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
+
+import anywidget
+import traitlets
+
+from .errors import SseTasksError
+from .static_view import plain_text, static_html
+from .types import TaskInfo
+from .wire import encode, to_plain, to_wire
+
+__all__ = ["TaskWidget"]
+
+Action = Literal["pause", "resume", "abort"]
+
+_ACTIONS = ("pause", "resume", "abort")
+_FRONTEND = Path(__file__).parent / "frontend"
+_IMPORT = re.compile(r"^import \{[^}]*\} from '\./(\w+\.js)';\n", re.MULTILINE)
+_RESULT_BYTES = 4096
+"""A snapshot carries results and inputs up to this size, as the server's do: each one goes to every page."""
+_log = logging.getLogger(__name__)
+
+
+def joined_module(name: str) -> str:
+    """One ES module made of a file of the front end and those that it imports, in order of need.
+
+    A widget's module has no URL that others could be imported from. Ours share one namespace instead.
+    """
+    texts: dict[str, str] = {}
+
+    def add(name: str) -> None:
+        text = (_FRONTEND / name).read_text(encoding="utf-8")
+        for needed in _IMPORT.findall(text):
+            if needed not in texts:
+                add(needed)
+        texts[name] = _IMPORT.sub("", text)
+
+    add(name)
+    return "\n".join(texts.values())
+
+
+class TaskWidget(anywidget.AnyWidget):
+    """The live view of one task.
+
+    Shows itself by ``display()``; ``text/html`` and ``text/plain`` beside it hold the last state for where no widget
+    runs. It reads and steers nothing by itself: give it states by ``update`` and take requests by ``on_action``.
+    """
+
+    _esm = joined_module("widget.js")
+    _css = (_FRONTEND / "task_view.css").read_text(encoding="utf-8")
+
+    task_type = traitlets.Unicode(help="The task's type.").tag(sync=True)
+    task_id = traitlets.Unicode(help="The task's id.").tag(sync=True)
+    snapshot = traitlets.Dict(help="The last state that was relayed: a task's info as JSON.").tag(sync=True)
+    relay = traitlets.Bool(True, help="Whether a page needs states from the kernel. Set by the pages.").tag(sync=True)
+
+    def __init__(self, info: TaskInfo, **kwargs: Any) -> None:
+        self._info = info
+        self._last_line = ""
+        self._on_action: Callable[[Action], object] | None = None
+        super().__init__(task_type=info.task_type, task_id=info.task_id, snapshot=_snapshot(info), **kwargs)
+        self.on_msg(self._receive)
+
+    @property
+    def info(self) -> TaskInfo:
+        """The last state that ``update`` was given."""
+        return self._info
+
+    def update(self, info: TaskInfo, last_line: str = "") -> None:
+        """Shows a newer state; ``last_line`` is the last line of the task's output.
+
+        Sent to the pages only if one of them asked for it (``relay``), and at the task's end, so that a saved
+        notebook holds the last state.
+        """
+        self._info = info
+        self._last_line = last_line
+        if self.relay or info.is_ended:
+            self._relay()
+
+    @traitlets.observe("relay")
+    def _relay(self, _: object = None) -> None:
+        self.snapshot = _snapshot(self._info) | ({"lastLine": self._last_line} if self._last_line else {})
+
+    def on_action(self, callback: Callable[[Action], object]) -> None:
+        """Calls ``callback`` with "pause", "resume" or "abort" when a person asks for it in a page that has no server.
+
+        What it raises of this library's errors is shown to the person.
+        """
+        self._on_action = callback
+
+    def _receive(self, _: object, message: Any, __: object) -> None:
+        match message:
+            case {"type": "hello"}:
+                self.send({"type": "hello"})
+            case {"type": "ask", "id": int(number), "action": str(action)} if action in _ACTIONS:
+                self.send({"type": "answer", "id": number} | self._answer(action))  # type: ignore[arg-type]
+
+    def _answer(self, action: Action) -> dict[str, str]:
+        if self._on_action is None:
+            return {"error": "This view can't steer its task."}
+        try:
+            self._on_action(action)
+        except SseTasksError as error:
+            return {"error": error.message}
+        except Exception:
+            _log.exception("Could not ask task %s to %s", self.task_id, action)
+            return {"error": f"The task could not be asked to {action}; the kernel's log says why."}
+        return {}
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
+        bundle = super()._repr_mimebundle_(**kwargs)
+        if bundle is None:
+            return None
+        # VS Code takes the first it can show, in this order.
+        data, metadata = bundle
+        widget = {key: value for key, value in data.items() if not key.startswith("text/")}
+        return widget | {"text/html": static_html(self._info), "text/plain": plain_text(self._info)}, metadata
+
+    def __repr__(self) -> str:
+        return f"<TaskWidget {plain_text(self._info)}>"
+
+
+def _snapshot(info: TaskInfo) -> dict[str, Any]:
+    built: dict[str, Any] = to_wire(to_plain(info))
+    for field in ("result", "input"):
+        if field in built and len(encode(built[field])[0]) > _RESULT_BYTES:
+            del built[field]
+    return built

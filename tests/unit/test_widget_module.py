@@ -1,0 +1,165 @@
+"""The widget's Python side: the joined module, the bundle, the relay, the static form."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+
+import pytest
+
+from sse_tasks.errors import TaskEndedError
+from sse_tasks.static_view import last_line, plain_text, static_html
+from sse_tasks.types import Progress, Status, TaskInfo
+from sse_tasks.widget import TaskWidget
+
+TASK = "0123456789abcdefghjkmnpqrs"
+
+
+def info(status: Status = Status.RUNNING, **fields) -> TaskInfo:
+    return TaskInfo(task_id=TASK, task_type="your-task", status=status, **fields)
+
+
+@pytest.fixture
+def sent(monkeypatch):
+    """What a widget sends to its pages by message."""
+    messages: list[dict] = []
+    monkeypatch.setattr(TaskWidget, "send", lambda self, content, buffers=None: messages.append(content))
+    return messages
+
+
+def test_the_module_is_one_text():
+    """No import is left, each file is there once, and it exports one thing."""
+    text = str(TaskWidget._esm)
+
+    assert not re.search(r"^import ", text, re.MULTILINE)
+    assert text.count("function mount(") == text.count("function connectHub(") == 1
+    assert text.count("export default") == 1
+
+
+def test_the_module_has_no_doubled_top_level_name():
+    """The files share one namespace when they are joined."""
+    declaration = r"^(?:export )?(?:async )?(?:const|let|class|function) (\w+)"
+    names = re.findall(declaration, str(TaskWidget._esm), re.MULTILINE)
+
+    assert len(names) == len(set(names)) > 20
+
+
+def test_the_bundle_begins_with_the_widget():
+    """The widget first, then HTML, then text, each with the last state that was given."""
+    widget = TaskWidget(info())
+    widget.update(info(Status.COMPLETED, message="All done"))
+    data, metadata = widget._repr_mimebundle_()
+
+    assert list(data) == ["application/vnd.jupyter.widget-view+json", "text/html", "text/plain"]
+    assert "All done" in data["text/html"] and "All done" in data["text/plain"]
+    assert isinstance(metadata, dict)
+
+
+def test_states_are_sent_only_where_a_page_needs_them():
+    """Without `relay` nothing is sent but the end; switched on, the latest state is there at once."""
+    widget = TaskWidget(info(message="1"))
+    widget.relay = False
+    widget.update(info(message="2"), last_line="printed")
+    assert widget.snapshot["message"] == "1"
+
+    widget.relay = True
+    assert (widget.snapshot["message"], widget.snapshot["lastLine"]) == ("2", "printed")
+
+    widget.relay = False
+    widget.update(info(Status.FAILED, error="broke"))
+    assert widget.snapshot["error"] == "broke"
+
+
+def test_snapshots_are_small_and_valid_json():
+    """A large result stays out, and what JSON lacks is put as the wire has it."""
+    widget = TaskWidget(info(Status.COMPLETED, result=["x" * 5000], result_bytes=5004))
+    assert "result" not in widget.snapshot and widget.snapshot["resultBytes"] == 5004
+
+    widget.update(info(Status.COMPLETED, result=[float("nan")]))
+    assert widget.snapshot["result"] == [None]
+
+
+def test_requests_reach_the_callback(sent):
+    """A page's request calls back and is answered; a refusal comes back in its own words; nonsense does nothing."""
+    asked = []
+    widget = TaskWidget(info())
+
+    def on_action(action):
+        asked.append(action)
+        if action == "abort":
+            raise TaskEndedError("abort", "completed")
+
+    widget.on_action(on_action)
+    widget._receive(widget, {"type": "hello"}, [])
+    widget._receive(widget, {"type": "ask", "id": 1, "action": "pause"}, [])
+    widget._receive(widget, {"type": "ask", "id": 2, "action": "abort"}, [])
+    widget._receive(widget, {"type": "ask", "id": 3, "action": "explode"}, [])
+
+    assert asked == ["pause", "abort"]
+    assert sent == [
+        {"type": "hello"}, {"type": "answer", "id": 1},
+        {"type": "answer", "id": 2, "error": "The task can't be asked to abort: it is completed already."},
+    ]
+
+
+def test_a_foreign_error_is_logged_and_said_shortly(sent, caplog):
+    """A fault in the callback shows no traceback to the page."""
+    widget = TaskWidget(info())
+    widget.on_action(lambda action: 1 / 0)
+    widget._receive(widget, {"type": "ask", "id": 1, "action": "pause"}, [])
+
+    assert "ZeroDivisionError" in caplog.text and "ZeroDivisionError" not in sent[0]["error"]
+
+
+def test_static_html_is_inert_and_needs_nothing():
+    """Everything is escaped; there is no script, link, class or outside resource for a sanitizer to drop."""
+    evil = '<img src=x onerror="alert(1)">&\x1b[31m'
+    text = static_html(info(Status.FAILED, name=evil, message=evil, error=evil, code="worker_error"))
+
+    assert "<img" not in text and "\x1b" not in text
+    assert "&lt;img src=x onerror=&quot;alert(1)&quot;&gt;&amp;" in text
+    assert not re.search(r"<(script|style|link)|class=|url\(|http", text)
+
+
+def test_static_html_draws_the_bar():
+    """The bar's width is the percentage, derived where only counts are known."""
+    assert "width:30%" in static_html(info(progress=Progress(current=3, total=10)))
+    assert "width:100%" in static_html(info(Status.COMPLETED))
+    assert "width:" not in static_html(info()).replace("max-width:", "")
+
+
+def test_long_results_are_cut_in_the_static_form():
+    """A saved notebook doesn't grow by a task's result."""
+    assert len(static_html(info(Status.COMPLETED, result=list(range(100_000))))) < 4000
+
+
+def test_plain_text_is_a_line():
+    """Type, id, status, bar, figures and message; a second line for how it ended."""
+    text = plain_text(info(progress=Progress(current=1500, total=3000), message="Halfway"))
+    assert text == f"your-task {TASK}: running · [############............] · 1,500 of 3,000 · 50 % · Halfway"
+
+    text = plain_text(info(Status.FAILED, name="Lisbon", error="No such page", code="closed"))
+    assert text == f"Lisbon (your-task) {TASK}: failed\nclosed: No such page"
+
+
+@pytest.mark.parametrize(("output", "line"), [
+    (b"", ""),
+    (b"one\ntwo\n", "two"),
+    (b"one\n\n   \n", "one"),
+    (b" 10%|#\r 20%|##\r", " 20%|##"),
+    (b"windows\r\n", "windows"),
+    (b"\x1b[1;32mgreen\x1b[0m \x1b]0;title\x07text\x1b[K\n", "green text"),
+    ("é".encode()[1:] + "tail é".encode(), "tail é"),
+])
+def test_last_line(output, line):
+    """The last line of output is what a terminal would show there."""
+    assert last_line(output) == line
+
+
+def test_the_static_form_is_light():
+    """It is used where no widget is: it imports none."""
+    code = "import sys, sse_tasks.static_view; print({'ipywidgets', 'tornado', 'IPython'} & sys.modules.keys())"
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert answer.stdout.strip() == "set()"
