@@ -17,7 +17,7 @@ from pathlib import Path
 
 from .errors import StorageError
 
-__all__ = ["Bell", "Listener", "choose_runtime_dir"]
+__all__ = ["Bell", "Listener", "choose_runtime_dir", "make_again"]
 
 _FRESH_SECONDS = 0.05
 _MAX_PATH_BYTES = 100  # a socket's path has 107, and names are added to the folder
@@ -76,15 +76,16 @@ class Listener:
 
     def __init__(self, runtime_dir: Path, name: str | None = None, kind: str = "m") -> None:
         self.path = str(runtime_dir / (name or f"{kind}-{secrets.token_hex(6)}"))
-        self._bind()
-
-    def _bind(self) -> None:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
+        make_again(runtime_dir)
         try:
             os.unlink(self.path)
         except OSError:
             pass
-        self._socket.bind(self.path)
+        try:
+            self._socket.bind(self.path)
+        except OSError:
+            pass  # it hears nothing then, and who looks each second sees the same
 
     def fileno(self) -> int:
         return self._socket.fileno()
@@ -117,7 +118,8 @@ def choose_runtime_dir(data_dir: Path, wanted: str = "") -> Path:
     """
     note = data_dir / "runtime"
     try:
-        noted = Path(note.read_text("utf-8"))
+        text = note.read_text("utf-8")
+        noted = Path(text) if os.path.isabs(text) and "\0" not in text else None
     except (OSError, UnicodeDecodeError, ValueError):
         noted = None
     if noted and len(os.fsencode(noted)) <= _MAX_PATH_BYTES - 30 and _make_private(noted):
@@ -138,6 +140,11 @@ def choose_runtime_dir(data_dir: Path, wanted: str = "") -> Path:
     except OSError as error:
         raise StorageError(data_dir, error.strerror or str(error)) from error
     return chosen
+
+
+def make_again(runtime_dir: Path) -> bool:
+    """Makes a runtime folder that a cleaner of temporary folders took away; whether it is there, and private."""
+    return _make_private(runtime_dir) or (_make_private(runtime_dir.parent) and _make_private(runtime_dir))
 
 
 def _make_private(path: Path) -> bool:

@@ -13,8 +13,10 @@ import errno
 import fcntl
 import json
 import os
+import random
 import shutil
 import stat
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,11 +25,12 @@ import msgspec
 
 from .errors import NothingThereError, StorageError, TaskNotFoundError
 from .types import ENDED, FORMAT, TaskSpec, TaskUpdate
-from .wire import encode_exact, encode_update
+from .wire import encode_exact, encode_update, to_plain
 
 __all__ = ["LogWriter", "TaskFolder", "create_task_folder"]
 
 _TAIL_BYTES = 4096
+_LOCK_TRIES = 50
 _PARTS = frozenset({"output.log", "items.jsonl", "result.json"})
 
 
@@ -45,15 +48,15 @@ def is_update(line: bytes) -> bool:
     """Whether a line of a log is an update; a torn or garbled one is not."""
     try:
         _decode_line(line)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return False
-    return True
+    return line.isascii() and b"\r" not in line  # what the decoder skips may hold anything; CR ends a stream's line
 
 
 def _parse(line: bytes) -> TaskUpdate | None:
     try:
         return _decode_update(line)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
 
 
@@ -85,7 +88,7 @@ class TaskFolder:
         try:
             data = json.loads((self.path / "task.json").read_bytes())
             return msgspec.convert(data, TaskSpec)
-        except (OSError, ValueError) as error:  # msgspec's ValidationError is a ValueError
+        except (OSError, ValueError, RecursionError) as error:  # msgspec's ValidationError is a ValueError
             raise TaskNotFoundError(self.task_id) from error
 
     # -- the log -------------------------------------------------------------------------------------------------
@@ -147,7 +150,7 @@ class TaskFolder:
         except OSError:
             return False
         try:
-            return cursor > 0 and os.pread(fd, 1, cursor - 1) == b"\n"
+            return 0 < cursor <= os.fstat(fd).st_size and os.pread(fd, 1, cursor - 1) == b"\n"
         finally:
             os.close(fd)
 
@@ -255,7 +258,7 @@ class TaskFolder:
         for line in data[:end].split(b"\n"):
             try:
                 action = json.loads(line)["action"]
-            except (ValueError, TypeError, KeyError):
+            except (ValueError, TypeError, KeyError, RecursionError):
                 continue  # a torn or foreign line asks for nothing
             if action in ("pause", "resume", "abort"):
                 actions.append(action)
@@ -269,9 +272,7 @@ class TaskFolder:
             fd = os.open(self.log_path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
         except OSError:
             return None
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        if not _lock(fd):
             os.close(fd)
             return None
         writer = LogWriter(self, fd)
@@ -303,7 +304,7 @@ class LogWriter:
     def __init__(self, folder: TaskFolder, fd: int) -> None:
         self.folder = folder
         self.fd = fd
-        self._torn = False
+        self._torn = True  # perhaps, by whoever wrote before
 
     def fileno(self) -> int:
         return self.fd
@@ -335,6 +336,23 @@ class LogWriter:
             self.fd = -1
 
 
+def _lock(fd: int) -> bool:
+    """Locks a log for writing, unless a writer lives. Probes, which hold a shared lock for a moment, are waited for."""
+    for _ in range(_LOCK_TRIES):
+        for kind in (fcntl.LOCK_EX, fcntl.LOCK_SH):
+            try:
+                fcntl.flock(fd, kind | fcntl.LOCK_NB)
+            except OSError:
+                continue
+            if kind == fcntl.LOCK_EX:
+                return True
+            break  # only probes are there
+        else:
+            return False
+        time.sleep(random.uniform(0.0001, 0.001))  # unequal, so that two recoverers don't keep each other away
+    return False
+
+
 def _latest(fd: int) -> tuple[TaskUpdate | None, int]:
     for cursor, line in _lines_backwards(fd):
         if (update := _parse(line)) is not None:
@@ -364,17 +382,22 @@ def create_task_folder(tasks: Path, spec: TaskSpec, first: dict[str, Any]) -> Lo
     Visible means locked and with a line. Raises StorageError.
     """
     path = tasks / f".new-{spec.task_id}"
+    writer = None
     try:
         path.mkdir(mode=0o700)
         (path / "files").mkdir(mode=0o700)
-        (path / "task.json").write_text(encode_exact(msgspec.to_builtins(spec)), "ascii")
+        (path / "task.json").write_text(encode_exact(to_plain(spec)), "ascii")
         fd = os.open(path / "events.jsonl", os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         writer = LogWriter(TaskFolder(tasks / spec.task_id), fd)
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         writer.append(first)
-    except OSError as error:
+    except BaseException as error:
+        if writer is not None:
+            discard(writer)
         shutil.rmtree(path, ignore_errors=True)
-        raise StorageError(tasks, error.strerror or str(error)) from error
+        if isinstance(error, OSError):
+            raise StorageError(tasks, error.strerror or str(error)) from error
+        raise
     return writer
 
 
@@ -385,6 +408,12 @@ def publish(writer: LogWriter) -> None:
         os.rename(path.with_name(f".new-{path.name}"), path)
     except OSError as error:
         raise StorageError(path.parent, error.strerror or str(error)) from error
+
+
+def discard(writer: LogWriter) -> None:
+    """Removes a folder that was not published, and lets go of its log."""
+    writer.close()
+    shutil.rmtree(writer.folder.path.with_name(f".new-{writer.folder.task_id}"), ignore_errors=True)
 
 
 def is_terminal(update: TaskUpdate | None) -> bool:

@@ -49,8 +49,8 @@ def end_of(manager: TaskManager, task_id: str, timeout: float | None = None) -> 
         while not (info := manager.info(task_id)).is_ended:
             left = _LOOK_SECONDS if deadline is None else deadline - time.monotonic()
             if left <= 0:
-                raise TimeoutError(f"{info.task_type} {task_id} has not ended within {timeout:g} s: it is {info.status} "
-                                   "and goes on. Wait again, or abort it.")
+                raise TimeoutError(f"{info.task_type} {task_id} has not ended in {timeout:g} s. It is {info.status} "
+                                   "and goes on: wait again, or abort it.")
             grown.wait(min(left, _LOOK_SECONDS))
             grown.clear()
         return info

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 __all__ = ["frame_of", "read_items"]
 
+_DTYPES = {"integer": "Int64", "floating": "Float64", "mixed-integer-float": "Float64", "boolean": "boolean",
+           "string": "string"}
+
 _ISO_DATE = re.compile(r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?(?P<zone>Z|[+-]\d\d:?\d\d)?)?", re.ASCII)
 
 
@@ -46,16 +49,27 @@ def _exact_items(folder: TaskFolder) -> dict[int, Any]:
 def frame_of(items: Iterable[Any]) -> pandas.DataFrame:
     """One row for each item. Objects give the columns, anything else stands in a column ``item``.
 
-    Columns have the dtype that says most (``Int64``, ``Float64``, ``boolean``, ``string``), missing values are
-    ``NA``; a column in which every value is an ISO date is ``datetime64``, in UTC where it has time zones.
+    A column has the dtype that its values share: ``Int64``, ``Float64``, ``boolean``, ``string``, else ``object``; one
+    in which every value is an ISO date is ``datetime64``, in UTC where they have time zones. Nothing is ``NA``.
     """
     import pandas
 
-    frame = pandas.DataFrame([item if isinstance(item, dict) else {"item": item} for item in items]).convert_dtypes()
-    for name in frame.columns:
-        if isinstance(frame[name].dtype, pandas.StringDtype):
-            frame[name] = _as_dates(frame[name])
-    return frame
+    frame = pandas.DataFrame([item if isinstance(item, dict) else {"item": item} for item in items], dtype=object)
+    return pandas.DataFrame({name: _typed(frame[name]) for name in frame.columns})
+
+
+def _typed(column: pandas.Series[Any]) -> pandas.Series[Any]:
+    """Not ``convert_dtypes``: that makes integers of the ratings 4.0 and 5.0 until the first 4.5 comes."""
+    import pandas
+
+    dtype = _DTYPES.get(pandas.api.types.infer_dtype(column, skipna=True))
+    if dtype is None:
+        return column
+    try:
+        typed = column.astype(dtype)
+    except (OverflowError, TypeError, ValueError):  # integers beyond 64 bits
+        return column
+    return _as_dates(typed) if dtype == "string" else typed
 
 
 def _as_dates(column: pandas.Series[Any]) -> pandas.Series[Any]:

@@ -40,6 +40,7 @@ def conclude(writer: LogWriter, *, error: str, code: str = "worker_died") -> Non
     """Writes the one terminal update of a task whose processes are gone, if it has none: ``completed`` where a result
     was written, else ``failed``. Removes its temporary folder."""
     folder = writer.folder
+    writer.end_torn_line()  # by which it may turn out to be terminal
     latest = writer.latest()
     if is_terminal(latest):
         return

@@ -12,6 +12,7 @@ import hashlib
 import importlib
 import importlib.util
 import inspect
+import os
 import pathlib
 import re
 import sys
@@ -28,6 +29,7 @@ from .errors import InvalidInputError, WorkerDefinitionError, WorkerLoadError, n
 from .schema_check import field_faults, key_faults, options_of
 from .schemas import InvalidOutputError, Shape, context_parameter, input_shape, output_shape
 from .types import TaskTypeInfo, is_task_type
+from .worker.processes import MARK
 
 __all__ = [
     "ENTRY_POINT_GROUP",
@@ -94,8 +96,16 @@ class Worker(Generic[P, R]):
         return f"<Worker {self.name!r} of {self.function.__module__}.{self.function.__qualname__}>"
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        """Run it here and now, as the plain function."""
-        return self.function(*args, **kwargs)
+        """Run it here and now. One that takes a ``ctx`` and is given none gets one that prints; an ``async def`` is run
+        to its end then, in a running loop too. Inside a task it is the plain function."""
+        names = list(inspect.signature(self.function).parameters)
+        is_given = self.context_name in kwargs or (self.context_name in names[:len(args)])
+        if is_given or MARK in os.environ:
+            return self.function(*args, **kwargs)
+        from .inline import run_inline
+
+        result: R = run_inline(self, args, dict(kwargs))
+        return result
 
     def start(self, /, **input: Any) -> Any:
         """Start it as a task, in a process of its own; returns its handle."""

@@ -15,9 +15,11 @@ from datetime import datetime
 from .types import ENDED, Progress, Status, TaskInfo
 from .wire import to_plain, to_wire
 
-__all__ = ["last_line", "plain_text", "static_html"]
+__all__ = [
+    "STATUS_COLORS", "escaped", "figures", "last_line", "message_of", "plain_text", "static_html", "status_word",
+]
 
-_COLORS = {  # mid-tones: at least 3:1 against white and against a dark page's #1e1e1e
+STATUS_COLORS = {  # mid-tones: at least 3:1 against white and against a dark page's #1e1e1e
     Status.IDLE: "#808080",
     Status.RUNNING: "#1e88e5",
     Status.PAUSED: "#e07000",
@@ -53,32 +55,32 @@ def last_line(output: bytes) -> str:
 
 def static_html(info: TaskInfo) -> str:
     """The task's state as a fragment of HTML without script, links or outside resources."""
-    color = _COLORS[info.status]
+    color = STATUS_COLORS[info.status]
     percentage = _percentage(info)
     quiet = "opacity:0.72;font-size:12px"
     rows = [
-        f'<div style="display:flex;gap:8px;align-items:baseline"><b>{_escape(info.name or info.task_type)}</b>'
-        f'<code style="{quiet};background:none;flex:1 1 auto">{_escape(info.task_type if info.name else info.task_id)}'
-        f'</code><span style="color:{color};font-weight:600">{_word(info.status)}</span></div>',
+        f'<div style="display:flex;gap:8px;align-items:baseline"><b>{escaped(info.name or info.task_type)}</b>'
+        f'<code style="{quiet};background:none;flex:1 1 auto">{escaped(info.task_type if info.name else info.task_id)}'
+        f'</code><span style="color:{color};font-weight:600">{status_word(info.status)}</span></div>',
     ]
     if percentage is not None:
         rows.append(
             f'<div style="height:6px;margin:7px 0;border-radius:3px;background:rgba(128,128,128,0.28)">'
             f'<div style="height:6px;width:{percentage:.4g}%;border-radius:3px;background:{color}"></div></div>'
         )
-    message = _message(info)
-    figures = _figures(info)
-    if message or figures:
+    message = message_of(info)
+    numbers = figures(info)
+    if message or numbers:
         rows.append(
-            f'<div style="display:flex;gap:16px"><span style="flex:1 1 auto">{_escape(message)}</span>'
-            f'<span style="{quiet};white-space:nowrap">{_escape(figures)}</span></div>'
+            f'<div style="display:flex;gap:16px"><span style="flex:1 1 auto">{escaped(message)}</span>'
+            f'<span style="{quiet};white-space:nowrap">{escaped(numbers)}</span></div>'
         )
     code, text = _ending(info)
     if text:
-        label = f'<code style="color:{color};background:none;font-weight:600">{_escape(code)}</code>' if code else ""
+        label = f'<code style="color:{color};background:none;font-weight:600">{escaped(code)}</code>' if code else ""
         rows.append(
             f'<div style="margin-top:6px">{label}<pre style="margin:2px 0 0;padding:0;background:none;'
-            f'font-size:12px;white-space:pre-wrap;overflow-wrap:anywhere">{_escape(text)}</pre></div>'
+            f'font-size:12px;white-space:pre-wrap;overflow-wrap:anywhere">{escaped(text)}</pre></div>'
         )
     return (
         f'<div style="max-width:760px;margin:4px 2px;padding:8px 12px 9px 13px;font:13px/1.4 system-ui,sans-serif;'
@@ -95,7 +97,7 @@ def plain_text(info: TaskInfo) -> str:
     if percentage is not None and info.status not in ENDED:
         cells = int(percentage / 100 * _BAR_CELLS)
         bar = f"[{'#' * cells}{'.' * (_BAR_CELLS - cells)}]"
-    parts = [f"{title} {info.task_id}: {_word(info.status).lower()}", bar, _figures(info), _message(info)]
+    parts = [f"{title} {info.task_id}: {status_word(info.status).lower()}", bar, figures(info), message_of(info)]
     line = _CONTROL.sub(" ", " · ".join(part for part in parts if part))
     code, text = _ending(info)
     if not text:
@@ -103,15 +105,18 @@ def plain_text(info: TaskInfo) -> str:
     return f"{line}\n{f'{code}: ' if code else ''}{_CONTROL.sub(' ', _ANSI.sub('', text))}"
 
 
-def _escape(text: str) -> str:
+def escaped(text: str) -> str:
+    """What a task wrote, for HTML: without markup of its own, and without what only a terminal understands."""
     return html.escape(_CONTROL.sub("", _ANSI.sub("", text)))
 
 
-def _word(status: Status) -> str:
+def status_word(status: Status) -> str:
+    """A status as people read it."""
     return _WORDS.get(status, status.capitalize())
 
 
-def _message(info: TaskInfo) -> str:
+def message_of(info: TaskInfo) -> str:
+    """What the task says of itself, in words."""
     # What a completed task did last is no news: only what it says of the whole stays.
     progress = info.progress if info.status is not Status.COMPLETED else None
     return info.message or (progress.message if progress else None) or ""
@@ -127,20 +132,21 @@ def _percentage(info: TaskInfo) -> float | None:
     return None if value is None else min(100.0, max(0.0, value))
 
 
-def _figures(info: TaskInfo) -> str:
-    figures = []
+def figures(info: TaskInfo) -> str:
+    """How far it is and how long it has run: ``3 of 5 · 60 % · 12 s``."""
+    parts = []
     progress = info.progress
     if info.status not in ENDED and progress:
         if progress.current is not None:
             of = "" if progress.total is None else f" of {_number(progress.total)}"
-            figures.append(f"{_number(progress.current)}{of}")
+            parts.append(f"{_number(progress.current)}{of}")
         percentage = _percentage(info)
         if percentage is not None:
-            figures.append(f"{int(percentage)} %")
+            parts.append(f"{int(percentage)} %")
     seconds = _elapsed(info)
     if seconds is not None:
-        figures.append(_duration(seconds))
-    return " · ".join(figures)
+        parts.append(_duration(seconds))
+    return " · ".join(parts)
 
 
 def _number(value: float) -> str:

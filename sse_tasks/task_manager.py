@@ -19,13 +19,32 @@ from traitlets.config import Configurable
 
 from .bell import choose_runtime_dir
 from .describing import TaskTypes
-from .errors import BadParameterError, StorageError, TaskEndedError, TaskLiveError, TaskNotFoundError
+from .errors import (
+    BadParameterError,
+    InvalidInputError,
+    StorageError,
+    TaskEndedError,
+    TaskLiveError,
+    TaskNotFoundError,
+)
 from .folder import TaskFolder, is_controllable
-from .hosts.local import LocalHost, host_id
+from .hosts.local import LocalHost, host_id, own_folder
 from .queue import Queue
 from .registry import validate_input, worker_ref
-from .types import ENDED, Status, TaskInfo, TaskSpec, TaskTypeInfo, is_task_id, is_task_type, new_task_id, now_iso
+from .types import (
+    ENDED,
+    Status,
+    TaskInfo,
+    TaskSpec,
+    TaskTypeInfo,
+    TaskUpdate,
+    is_task_id,
+    is_task_type,
+    new_task_id,
+    now_iso,
+)
 from .watching import LoopWatch, ThreadWatch, Watch
+from .wire import to_plain
 
 __all__ = ["TaskManager", "default_manager"]
 
@@ -148,12 +167,13 @@ class TaskManager(Configurable):
         tags = list(dict.fromkeys(tags))
         if any(not tag.strip() or len(tag) > 100 for tag in tags):
             raise BadParameterError("tag", "1 to 100 characters are needed")
+        try:
+            input = to_plain(input)
+        except TypeError as error:
+            raise InvalidInputError(task_type, [{"path": "", "message": str(error)}]) from None
         task_id = new_task_id()
         own = interpreter is None or os.path.realpath(interpreter) == os.path.realpath(sys.executable)
-        try:
-            cwd = os.getcwd()
-        except OSError:
-            cwd = "/"
+        cwd = own_folder()
         return TaskSpec(
             task_id=task_id, task_type=task_type, worker=worker, input=input, created_at=now_iso(), name=name,
             tags=tags, interpreter=interpreter or sys.executable, cwd=cwd,
@@ -203,7 +223,8 @@ class TaskManager(Configurable):
 
     def live_ids(self) -> list[str]:
         """The ids of the tasks that have not ended, as far as they have been looked at."""
-        return [task_id for task_id in self.ids() if task_id not in self._ended and not self._info(task_id).is_ended]
+        looked = [self._info_quietly(task_id) for task_id in self.ids() if task_id not in self._ended]
+        return [info.task_id for info in looked if info is not None and not info.is_ended]
 
     def info(self, task_id: str) -> TaskInfo:
         """What there is to say of a task. One that has died is recovered first. Raises TaskNotFoundError."""
@@ -246,9 +267,10 @@ class TaskManager(Configurable):
         lost: dict[str, Any] = {}
         if (update is None or update.status not in ENDED) and not folder.is_held():
             self._host.recover(folder)
+            held = folder.is_held()  # before the log is read: another recoverer may just have written the end
             update, cursor = folder.latest()
-            if (update is None or update.status not in ENDED) and not folder.is_held():
-                lost = _lost(spec)
+            if (update is None or update.status not in ENDED) and not held:
+                lost = _lost(spec, update)
         info = TaskInfo(task_id=task_id, task_type=spec.task_type, name=spec.name, tags=spec.tags, input=spec.input,
                         status=Status.IDLE, created_at=spec.created_at, retries=spec.retries, cursor=cursor,
                         restart_of=spec.restart_of, origin=spec.origin or None, interpreter=spec.interpreter,
@@ -303,23 +325,27 @@ class TaskManager(Configurable):
         if task_id not in self._ended and not self._folder(task_id).is_held():
             self._info_quietly(task_id)
 
-    def _info_quietly(self, task_id: str) -> None:
+    def _info_quietly(self, task_id: str) -> TaskInfo | None:
         try:
-            self._info(task_id)
+            return self._info(task_id)
         except TaskNotFoundError:
-            pass
+            return None  # just forgotten, or no folder that we can read
 
     def recover_all(self) -> None:
-        """Looks at every task once, so that those that died while nobody looked are ended or handed on."""
+        """Looks at every task once, so that those that died while nobody looked are ended or handed on; and takes away
+        what starters left behind that were killed."""
+        self._host.sweep()
         for task_id in self.ids():
             self._info_quietly(task_id)
 
 
-def _lost(spec: TaskSpec) -> dict[str, Any]:
-    """How a task is read that nobody here can write an end for."""
+def _lost(spec: TaskSpec, update: TaskUpdate | None) -> dict[str, Any]:
+    """How a task is read that nobody here can write an end for, or hand on."""
     if spec.host != host_id():
         return {"status": Status.FAILED, "code": "host_lost", "error":
                 "The machine or container that ran the task was stopped or restarted. What it had done is kept."}
+    if update is None or update.started_at is None:
+        return {}  # the next look tries again
     return {"status": Status.FAILED, "code": "worker_died", "error":
             "The task's processes are gone, and its folder can't be written to say so."}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import select
 import threading
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 __all__ = ["LoopWatch", "ThreadWatch"]
 
 LOOK_SECONDS = 1.0
+
+_log = logging.getLogger(__name__)
 
 Callback = Callable[[str], None]
 
@@ -83,7 +86,10 @@ class Watch:
         with self._lock:
             callbacks = [*self._callbacks.get(task_id, ()), *self._callbacks.get(None, ())]
         for callback in callbacks:
-            callback(task_id)
+            try:
+                callback(task_id)
+            except Exception:  # one follower's fault is not the others'
+                _log.exception("a callback of TaskManager.watch failed")
 
     def _renew(self) -> None:
         self._listener.close()

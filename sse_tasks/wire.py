@@ -16,39 +16,55 @@ import msgspec
 __all__ = ["encode", "encode_exact", "encode_update", "foreign", "to_plain", "to_wire"]
 
 _SUSPECT = re.compile(r"\\ud|\d{19}")
-_MAX_DEPTH = 900  # parsers' recursion limits begin at 1,000
+_MAX_DEPTH = 300  # parsers' recursion limits begin at 1,000, of which their callers have used some
 
 _compact = json.JSONEncoder(ensure_ascii=True, allow_nan=False, separators=(",", ":"), check_circular=False).encode
 _exact = json.JSONEncoder(ensure_ascii=True, allow_nan=True, separators=(",", ":"), check_circular=False).encode
 
 
 def foreign(value: Any) -> Any:
-    """What msgspec doesn't know but JSON can say: pydantic models, numpy's scalars, paths."""
+    """What msgspec doesn't know but JSON can say: pydantic models, numpy's scalars, paths, subclasses of str."""
     if hasattr(value, "model_dump"):
         return value.model_dump()
     if type(value).__module__ == "numpy" and getattr(value, "ndim", None) == 0:
         return value.item()
     if hasattr(value, "__fspath__"):
         return str(value)
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, int):
+        return int.__int__(value)
+    if isinstance(value, float):
+        return float.__float__(value)
     raise NotImplementedError(f"{type(value).__qualname__} objects can't be written as JSON")
 
 
 def to_plain(value: Any) -> Any:
     """``value`` as dicts, lists, strings, numbers, booleans and None. Raises TypeError where JSON has no such word."""
     try:
-        return msgspec.to_builtins(value, str_keys=True, enc_hook=foreign)
+        plain = msgspec.to_builtins(value, str_keys=True, enc_hook=foreign)
     except (NotImplementedError, RecursionError, ValueError, OverflowError) as error:
         raise TypeError(str(error) or type(error).__name__) from None
+    _check_depth(plain)
+    return plain
 
 
-def to_wire(value: Any, depth: int = 0) -> Any:
+def _check_depth(value: Any) -> None:
+    level = [value]
+    for _ in range(_MAX_DEPTH + 1):
+        level = [child for container in level if isinstance(container, dict | list | tuple)
+                 for child in (container.values() if isinstance(container, dict) else container)]
+        if not level:
+            return
+    raise TypeError(f"data nested more than {_MAX_DEPTH} deep can't be written as JSON")
+
+
+def to_wire(value: Any) -> Any:
     """Plain data without what JSON lacks: NaN and infinities are None, huge integers strings."""
-    if depth > _MAX_DEPTH:
-        raise TypeError(f"data nested more than {_MAX_DEPTH} deep can't be written as JSON")
     if isinstance(value, dict):
-        return {to_wire(k, depth): to_wire(v, depth + 1) for k, v in value.items()}
+        return {to_wire(k): to_wire(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
-        return [to_wire(v, depth + 1) for v in value]
+        return [to_wire(v) for v in value]
     if isinstance(value, str):
         return value if value.isascii() else value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     if isinstance(value, float) and not math.isfinite(value):
@@ -68,8 +84,13 @@ def encode(value: Any) -> tuple[str, str | None]:
     except (TypeError, ValueError, RecursionError):
         plain = to_plain(value)
         text = _compact(to_wire(plain))
-        exact = encode_exact(plain)
+        try:
+            exact = encode_exact(plain)
+        except TypeError:
+            return text, None
         return text, exact if exact != text else None
+    if text.count("[") + text.count("{") > _MAX_DEPTH:
+        _check_depth(value)
     if not _SUSPECT.search(text):
         return text, None
     wire = _compact(to_wire(value))
@@ -77,10 +98,26 @@ def encode(value: Any) -> tuple[str, str | None]:
 
 
 def encode_exact(value: Any) -> str:
-    """Plain data in Python's dialect of JSON, which ``json.loads`` gives back as it was."""
-    return _exact(value)
+    """Plain data in Python's dialect of JSON, which ``json.loads`` gives back as it was.
+
+    Raises TypeError for an integer of so many digits that Python refuses to read them.
+    """
+    try:
+        return _exact(value)
+    except ValueError as error:
+        raise TypeError(str(error)) from None
 
 
 def encode_update(update: dict[str, Any]) -> bytes:
-    """An update as one line of a log, newline included. Fields that are None are left out."""
-    return (encode({k: v for k, v in update.items() if v is not None})[0] + "\n").encode("ascii")
+    """An update as one line of a log, newline included. Fields that are None are left out.
+
+    Its fields are plain data already: what ``encode`` has let through is never refused here.
+    """
+    said = {k: v for k, v in update.items() if v is not None}
+    try:
+        text = _compact(said)
+    except ValueError:
+        text = ""
+    if not text or _SUSPECT.search(text):
+        text = _compact(to_wire(said))
+    return f"{text}\n".encode("ascii")

@@ -2,20 +2,9 @@
 //
 // A hub has: watch({taskType, taskId}, callback) → stop, ask(taskType, taskId, action), tail(taskType, taskId),
 // info(taskType, taskId), now(). The callback gets {type: 'snapshot', task}, {type: 'connection', connection},
-// {type: 'note', text}, {type: 'gone'} and {type: 'unknown'}. Everything a task or a page wrote is put in as text, never as markup.
+// {type: 'note', text}, {type: 'gone'} and {type: 'unknown'}.
+import { build, setIcon, setText } from './task_card.js';
 
-const SVG = 'http://www.w3.org/2000/svg';
-const ICONS = { // 16 × 16, one path each, filled with currentColor
-  pause: 'M4.500 3h2.500v10H4.500zM9 3h2.500v10H9z',
-  resume: 'M5 2.800v10.400l8-5.200z',
-  abort: 'M4 4h8v8H4z',
-  running: 'M8 2a6 6 0 0 1 6 6h-1.600A4.400 4.400 0 1 0 8 12.400V14A6 6 0 1 1 8 2z',
-  idle: 'M8 2a6 6 0 1 1 0 12A6 6 0 0 1 8 2zm0 1.500a4.500 4.500 0 1 0 0 9 4.500 4.500 0 0 0 0-9zM7.250 5h1.500v2.800l1.900 1.100-.750 1.300-2.650-1.550z',
-  completed: 'M6.400 12.600 2.300 8.500l1.200-1.200 2.900 2.900 6.100-6.100 1.200 1.200z',
-  failed: 'M8 1.500 15.200 14H.800zM7.250 6v4h1.500V6zm0 5v1.500h1.500V11z',
-  aborted: 'm4.200 3.100 3.800 3.800 3.800-3.800 1.100 1.100L9.100 8l3.800 3.800-1.100 1.100L8 9.100l-3.800 3.800-1.100-1.100L6.900 8 3.100 4.200z',
-  chevron: 'm6 3.500 4.500 4.500L6 12.500l-1-1L8.500 8 5 4.500z',
-};
 const ENDED = new Set(['completed', 'failed', 'aborted']);
 const STATUS_TEXT = {
   idle: 'Waiting', running: 'Running', paused: 'Paused', completed: 'Completed', failed: 'Failed', aborted: 'Aborted',
@@ -28,6 +17,7 @@ const CONNECTION_TEXT = {
   kernel: ['Live, through the kernel', 'through the kernel'],
   connecting: ['Connecting…', ''],
   off: ['Not connected', 'not connected'],
+  silent: ['The kernel does not answer: it is busy or gone', 'kernel does not answer'],
   offline: ['The server does not answer; trying again', 'server does not answer'],
   'signed-out': ['Signed out: reload the page to sign in', 'signed out: reload the page'],
 };
@@ -37,36 +27,9 @@ const TAIL_MS = 500;
 /** How long a request that was answered may go without a trace in the snapshots. */
 const TRACE_MS = 3000;
 const LINE_CHARACTERS = 90;
-const OPEN_RESULT = { lines: 8, characters: 600 };
+const OPEN_RESULT = { lines: 12, characters: 600 };
 const LONGEST_RESULT = 20_000;
 
-function make(tag, part, attributes = {}) {
-  const node = document.createElement(tag);
-  if (part !== undefined) node.className = `sse-tasks-TaskView${part}`;
-  for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
-  // Lumino looks at the focused element alone, so the card's own mark isn't enough: `d d` would delete the cell.
-  if ('tabindex' in attributes || tag === 'button' || tag === 'summary') node.dataset.lmSuppressShortcuts = 'true';
-  return node;
-}
-function icon(name) {
-  const svg = document.createElementNS(SVG, 'svg');
-  svg.setAttribute('viewBox', '0 0 16 16');
-  svg.setAttribute('aria-hidden', 'true');
-  const path = document.createElementNS(SVG, 'path');
-  path.setAttribute('fill-rule', 'evenodd');
-  path.setAttribute('d', ICONS[name]);
-  svg.append(path);
-  return svg;
-}
-/** Changes text only when it differs, so that selections and screen readers are left alone. */
-function setText(node, text) {
-  if (node.textContent !== text) node.textContent = text;
-}
-function setIcon(node, name) {
-  if (node.dataset.icon === name) return;
-  node.dataset.icon = name;
-  node.replaceChildren(icon(name));
-}
 const numbers = new Intl.NumberFormat('en', { maximumFractionDigits: 1 });
 function duration(seconds) {
   const s = Math.max(0, Math.round(seconds));
@@ -94,62 +57,6 @@ function counts({ current, total } = {}) {
   return Number.isFinite(total) ? `${numbers.format(current)} of ${numbers.format(total)}` : numbers.format(current);
 }
 
-/** The card's elements, in an order that reads well aloud. */
-function build() {
-  const root = make('section', '', { tabindex: '-1', 'data-jp-suppress-context-menu': 'true' });
-  const parts = {
-    root,
-    name: make('span', '-name'),
-    type: make('span', '-type'),
-    chipIcon: make('span', '-statusIcon'),
-    chipText: make('span', '-statusText'),
-    dot: make('span', '-connection', { role: 'img' }),
-    source: make('span', '-source', { 'aria-hidden': 'true' }),
-    toggle: make('button', '-button', { type: 'button' }),
-    abort: make('button', '-button', { type: 'button', 'aria-label': 'Abort', title: 'Abort' }),
-    bar: make('div', '-bar', { role: 'progressbar', 'aria-valuemin': '0', 'aria-valuemax': '100', 'aria-label': 'Progress' }),
-    fill: make('div', '-fill'),
-    message: make('span', '-message'),
-    text: make('span', '-text'),
-    step: make('span', '-step'),
-    figures: make('span', '-figures'),
-    note: make('div', '-note', { role: 'status' }),
-    output: make('div', '-output', { title: 'Last line of the output' }),
-    error: make('div', '-error'),
-    errorCode: make('span', '-errorCode'),
-    errorText: make('pre', '-errorText'),
-    result: make('details', '-section'),
-    resultSize: make('span', '-count'),
-    resultText: make('pre', '-result', { tabindex: '0', role: 'region', 'aria-label': 'Result' }),
-    spoken: make('div', '-spoken', { role: 'status' }),
-  };
-  const box = (part, ...children) => {
-    const node = make('div', part);
-    node.append(...children);
-    return node;
-  };
-  const chip = make('span', '-status');
-  chip.append(parts.chipIcon, parts.chipText);
-  const actions = box('-actions', parts.toggle, parts.abort);
-  actions.setAttribute('role', 'group');
-  actions.setAttribute('aria-label', 'Task controls');
-  parts.abort.append(icon('abort'));
-  parts.abort.classList.add('sse-mod-abort');
-  parts.bar.append(parts.fill);
-  parts.message.append(parts.text, parts.step);
-  parts.error.append(parts.errorCode, parts.errorText);
-  const summary = make('summary', '-summary');
-  const label = document.createElement('span');
-  label.textContent = 'Result';
-  summary.append(icon('chevron'), label, parts.resultSize);
-  parts.result.append(summary, parts.resultText);
-  root.append(
-    box('-header', box('-title', parts.name, parts.type), chip, parts.dot, parts.source, actions),
-    parts.bar, box('-line', parts.message, parts.figures), parts.note, parts.output, parts.error, parts.result, parts.spoken,
-  );
-  return parts;
-}
-
 /** Shows one task in `element` until the returned function is called. `last` is what was known of it before. */
 export function mount(element, { taskType, taskId, hub: given, last }) {
   // Type and id may come from anybody's notebook. What isn't shaped like one is shown and never asked for.
@@ -161,6 +68,7 @@ export function mount(element, { taskType, taskId, hub: given, last }) {
   let connection = 'off';
   let gone = false;
   let asked; // {action, answeredAt}: a person's request that the snapshots don't show yet
+  let seenLive = false;
   let spokenState; // undefined until the first state is there: only changes are spoken
   let held; // elapsed seconds when last seen running: the snapshot of a pause doesn't say since when
   let visible = typeof IntersectionObserver === 'undefined';
@@ -200,6 +108,7 @@ export function mount(element, { taskType, taskId, hub: given, last }) {
     setText(parts.chipText, state);
     if (spokenState !== undefined && spokenState !== state) setText(parts.spoken, `${title}: ${state}`);
     if (known) spokenState = state;
+    if (known && !ended()) seenLive = true;
     renderConnection();
     renderControls(status, wanted);
     renderProgress(status);
@@ -282,7 +191,7 @@ export function mount(element, { taskType, taskId, hub: given, last }) {
   function renderEnd(status) {
     const failed = Boolean(task.error) || status === 'failed';
     // An alert only for what fails before a person's eyes, not for each old failure of a notebook that is opened.
-    if (failed && parts.error.hidden && spokenState && task !== last) parts.error.setAttribute('role', 'alert');
+    if (failed && parts.error.hidden && seenLive) parts.error.setAttribute('role', 'alert');
     parts.error.hidden = !failed;
     setText(parts.errorCode, task.code ?? '');
     setText(parts.errorText, task.error ?? '');

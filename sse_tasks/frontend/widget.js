@@ -21,8 +21,12 @@ function kernelHub(model) {
       };
       const hello = () => {
         say('connecting');
-        silence = setTimeout(say, SILENT_KERNEL_MS, 'off');
-        model.send({ type: 'hello' });
+        silence = setTimeout(say, SILENT_KERNEL_MS, 'silent');
+        try {
+          model.send({ type: 'hello' });
+        } catch {
+          say('silent'); // the comm has gone with its kernel
+        }
       };
       const tell = () => callback({ type: 'snapshot', task: model.get('snapshot') });
       const listeners = {
@@ -54,7 +58,12 @@ function kernelHub(model) {
           else resolve();
         };
         model.on('msg:custom', listener);
-        model.send({ type: 'ask', id, action });
+        try {
+          model.send({ type: 'ask', id, action });
+        } catch {
+          clearTimeout(busy);
+          reject(new Error('The kernel that started this task is gone.'));
+        }
       });
     },
   };
@@ -63,7 +72,11 @@ function kernelHub(model) {
 function setRelay(model, relay) {
   if (model.get('relay') === relay) return;
   model.set('relay', relay);
-  model.save_changes();
+  try {
+    model.save_changes();
+  } catch {
+    // The comm has gone with its kernel: nobody is there to relay.
+  }
 }
 
 /** The page's hub until that says that its server doesn't know the task, the kernel's from then on. */
@@ -101,9 +114,28 @@ function firstThatKnows(model, page) {
   };
 }
 
+const newest = new Map(); // task id → the element that shows it since last
+let focused; // the task whose view has the keyboard's focus, or had it when it was taken out of the page
+
+/** At its task's end a cell's output is written anew, and the view with it: the focus goes along. */
+function keepFocus(el, taskId) {
+  newest.set(taskId, el);
+  const restore = () => requestAnimationFrame(() => {
+    if (focused !== taskId || document.activeElement !== document.body) return;
+    newest.get(taskId).firstElementChild?.focus({ preventScroll: true });
+  });
+  el.addEventListener('focusin', () => { focused = taskId; });
+  el.addEventListener('focusout', ({ relatedTarget }) => queueMicrotask(() => {
+    if (!el.isConnected) restore(); // the new view may have come before the old one went, or after
+    else if (!el.contains(relatedTarget)) focused = undefined; // the person went elsewhere
+  }));
+  restore();
+}
+
 export default {
   render({ model, el }) {
     const snapshot = model.get('snapshot');
+    keepFocus(el, model.get('task_id'));
     return mount(el, {
       taskType: model.get('task_type'),
       taskId: model.get('task_id'),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import select
+import shutil
 import socket
 import subprocess
 import sys
@@ -20,7 +21,7 @@ import msgspec
 from ..bell import Bell
 from ..errors import SseTasksError, StorageError, WorkersUnavailableError
 from ..fingerprint import exec_environ, forkserver_key
-from ..folder import TaskFolder, create_task_folder, is_controllable, is_terminal, publish
+from ..folder import TaskFolder, create_task_folder, discard, is_controllable, is_terminal, publish
 from ..queue import Queue
 from ..recovery import conclude
 from ..types import TaskSpec, now_iso
@@ -31,6 +32,7 @@ __all__ = ["LocalHost", "host_id"]
 
 _CONNECT_SECONDS = 5.0
 _SPAWN_SECONDS = 30.0
+_LEFT_SECONDS = 60.0
 
 
 @cache
@@ -79,8 +81,12 @@ class LocalHost:
                     (tasks / f".new-{spec.task_id}" / name).write_bytes(data)
                 self._queue.put(spec.task_id)
                 publish(writer)
-            except OSError as error:
-                raise StorageError(self._data_dir, error.strerror or str(error)) from error
+            except BaseException as error:
+                discard(writer)
+                self._queue.remove(spec.task_id)
+                if isinstance(error, OSError):
+                    raise StorageError(self._data_dir, error.strerror or str(error)) from error
+                raise
             folder = writer.folder
             try:
                 taken = self._hand_over(connection, spec, folder, environ, writer.fd)
@@ -110,7 +116,12 @@ class LocalHost:
                 self._queue.remove(folder.task_id)
                 return False
             if latest is None or latest.started_at is None:
-                return self._hand_on(spec, folder, writer)
+                try:
+                    return self._hand_on(spec, folder, writer)
+                except WorkersUnavailableError as error:
+                    conclude(writer, error=str(error), code="not_found")
+                    self._queue.remove(folder.task_id)
+                    return True
             kill_marked(spec.task_id)
             conclude(writer, error="The task's processes were killed, all of them, with nobody left to say by what. "
                                    "What it had done is kept.")
@@ -122,6 +133,20 @@ class LocalHost:
         self._bell.ring(folder.task_id, to="mf")
         return True
 
+    def sweep(self) -> None:
+        """Removes what starters, and those who forgot a task, left behind when they were killed."""
+        tasks = self._data_dir / "tasks"
+        for name in os.listdir(tasks):
+            kind = name.partition("-")[0]
+            if kind == ".gone" or (kind == ".new" and _is_left_behind(tasks / name)):
+                shutil.rmtree(tasks / name, ignore_errors=True)
+        for task_id in self._queue.waiting():
+            if (tasks / f".new-{task_id}").exists():  # asked first: it may become visible in this moment
+                continue
+            folder = TaskFolder(tasks / task_id)
+            if not folder.exists() or is_terminal(folder.latest()[0]):
+                self._queue.remove(task_id)
+
     def describe(self, interpreter: str, environ: Mapping[str, str], sys_path: list[str] | None,
                  files: list[Path]) -> dict[str, Any]:
         """What the workers in ``files`` and the entry points say of themselves, asked in a throw-away process.
@@ -129,7 +154,7 @@ class LocalHost:
         Raises WorkersUnavailableError.
         """
         with self._connect(interpreter, environ) as connection:
-            send(connection, {"op": "describe", "sys_path": sys_path, "cwd": os.getcwd(), "environ": dict(environ),
+            send(connection, {"op": "describe", "sys_path": sys_path, "cwd": own_folder(), "environ": dict(environ),
                               "files": list(map(str, files))})
             answer = receive(connection)
         if answer is None:
@@ -214,7 +239,9 @@ class LocalHost:
             os.close(theirs)
         self._spawned.append(process)
         try:
-            if not select.select([ready], [], [], _SPAWN_SECONDS)[0]:
+            waiting = select.poll()  # select() has no room for the descriptors of a large server
+            waiting.register(ready, select.POLLIN)
+            if not waiting.poll(_SPAWN_SECONDS * 1000):
                 return f"its forkserver did not come up within {_SPAWN_SECONDS:g} s; see {log}."
             if os.read(ready, 1):
                 return "its forkserver came up and can't be reached."
@@ -235,6 +262,23 @@ def _last_line(path: Path) -> str:
     except OSError:
         return ""
     return next((line.strip() for line in reversed(lines) if line.strip()), "")
+
+
+def _is_left_behind(path: Path) -> bool:
+    """Whether nobody is building this folder of a new task any more."""
+    try:
+        age = time.time() - path.stat().st_mtime
+    except OSError:
+        return False
+    return age > _LEFT_SECONDS and not TaskFolder(path).is_held()
+
+
+def own_folder() -> str:
+    """The current folder, or the root where that has been removed."""
+    try:
+        return os.getcwd()
+    except OSError:
+        return "/"
 
 
 def own_interpreter() -> str:

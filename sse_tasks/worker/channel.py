@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import array
 import json
+import os
 import socket
 import struct
 from typing import Any
@@ -58,6 +59,12 @@ class Receiver:
         del self._data[:end]
         fds, self._fds = self._fds, []
         return message, fds
+
+    def drop(self) -> None:
+        """Closes the descriptors of a message that will never be whole: one may hold a task's lock."""
+        for fd in self._fds:
+            os.close(fd)
+        self._fds.clear()
 
 
 def receive(sock: socket.socket) -> tuple[dict[str, Any], list[int]] | None:

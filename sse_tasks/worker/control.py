@@ -7,6 +7,7 @@ is, and the call itself looks at its end.
 
 from __future__ import annotations
 
+import _thread
 import asyncio
 import os
 import select
@@ -68,7 +69,7 @@ class Control:
         self._wants_pause = False
         self._wants_abort = False
         self._delivered = False
-        self.terminated = False
+        self.raised = False
         self.hold = False
         self.interrupt: Callable[[], None] | None = None
         self.on_change: set[Callable[[], None]] = set()
@@ -78,6 +79,13 @@ class Control:
         signal.signal(signal.SIGTERM, self._on_sigterm)
         for other in (signal.SIGUSR1, signal.SIGHUP, signal.SIGINT):
             signal.signal(other, signal.SIG_DFL)
+        os.register_at_fork(after_in_child=self._forget)
+
+    def _forget(self) -> None:
+        """A process that the worker forks is not the worker: a signal ends it as it ends any other."""
+        for number in (SIGNAL, signal.SIGTERM):
+            if signal.getsignal(number) in (self._on_signal, self._on_sigterm):
+                signal.signal(number, signal.SIG_DFL)
 
     @property
     def wants_abort(self) -> bool:
@@ -104,9 +112,8 @@ class Control:
                     self._wants_pause = letter == PAUSE[0]
 
     def _on_sigterm(self, signum: int, frame: object) -> None:
-        self.terminated = True
-        self._wants_abort = True
-        self._on_signal(signum, frame)
+        """A shutdown: the keeper hears of it, and aborts with all that belongs to it, the grace and the end of it."""
+        os.kill(os.getppid(), signal.SIGTERM)
 
     def open(self) -> None:
         """The worker's code begins: from here on it may be interrupted."""
@@ -141,7 +148,7 @@ class Control:
         """Raises if the task is to be aborted, each time anew: the worker may have swallowed the last one."""
         if not self._wants_abort:
             return
-        self._delivered = True
+        self._delivered = self.raised = True
         if self.interrupt is None:
             raise TaskAborted("The task was aborted.")
         raise asyncio.CancelledError
@@ -152,7 +159,7 @@ class Control:
 
     def wait(self, seconds: float | None) -> None:
         """Sleeps until the keeper says something, or for ``seconds``. To be called inside ``shield``."""
-        if threading.get_ident() != self._main:  # the main thread's handler may take the letter
+        if _thread._count():  # another thread may take the letter
             seconds = _SLICE_SECONDS if seconds is None else min(seconds, _SLICE_SECONDS)
         select.select([self._fd], [], [], seconds)
         self.read()

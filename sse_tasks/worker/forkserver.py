@@ -26,7 +26,7 @@ from typing import Any
 
 import msgspec
 
-from ..bell import Bell, Listener
+from ..bell import Bell, Listener, make_again
 from ..errors import TaskEndedError
 from ..fingerprint import sdk_fingerprint
 from ..folder import LogWriter, TaskFolder
@@ -43,7 +43,7 @@ __all__ = ["Forkserver", "main"]
 
 IDLE_SECONDS = 300.0
 _LOOK_SECONDS = 1.0
-_IDLE_LOOK_SECONDS = 10.0
+_IDLE_LOOK_SECONDS = 2.0  # less than clients try for
 
 
 @dataclass
@@ -102,16 +102,18 @@ class Forkserver:
         os.write(ready_fd, b"1")
         os.close(ready_fd)
         while not (self._is_idle() and self._leave(lock)):
-            self._wait(wake_read)
+            self._wait(wake_read, lock)
         self._listener.close()
 
     def _listen(self, lock: int) -> None:
         """Binds a new socket and writes its path where clients look."""
         self._path = self._runtime_dir / f"s-{secrets.token_hex(6)}"
         self._server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self._server.bind(str(self._path))
-        self._server.listen(128)
         self._server.setblocking(False)
+        make_again(self._runtime_dir)
+        with contextlib.suppress(OSError):  # the next look tries again
+            self._server.bind(str(self._path))
+            self._server.listen(128)
         self._selector.register(self._server, selectors.EVENT_READ)
         os.ftruncate(lock, 0)
         os.pwrite(lock, str(self._path).encode(), 0)
@@ -133,7 +135,7 @@ class Forkserver:
         self._listen(lock)
         return False
 
-    def _wait(self, wake_fd: int) -> None:
+    def _wait(self, wake_fd: int, lock: int) -> None:
         busy = bool(self._held or self._kept or self._describers or self._receivers)
         for key, _ in self._selector.select(_LOOK_SECONDS if busy else _IDLE_LOOK_SECONDS):
             source = key.fileobj
@@ -149,15 +151,23 @@ class Forkserver:
         self._reap()
         self._read_requests()
         self._give_turns()
+        self._renew_sockets(lock)
+        if busy:
+            self._busy_at = time.monotonic()
+        if not self._retired and (sdk_fingerprint() != self._fingerprint or not self._note.exists()):
+            self._retired = True  # the library was changed, or the data folder removed
+
+    def _renew_sockets(self, lock: int) -> None:
+        """Cleaners of temporary folders take names away: without new ones, no task could start any more."""
         if not self._listener.is_reachable():
             self._selector.unregister(self._listener)
             self._listener.close()
             self._listener = Listener(self._runtime_dir, kind="f")
             self._selector.register(self._listener, selectors.EVENT_READ)
-        if busy:
-            self._busy_at = time.monotonic()
-        if not self._retired and (sdk_fingerprint() != self._fingerprint or not self._note.exists()):
-            self._retired = True  # the library was changed, or the data folder removed
+        if not self._path.exists():
+            self._selector.unregister(self._server)
+            self._server.close()
+            self._listen(lock)
 
     # -- clients -------------------------------------------------------------------------------------------------
 
@@ -165,7 +175,7 @@ class Forkserver:
         while True:
             try:
                 connection, _ = self._server.accept()
-            except BlockingIOError:
+            except OSError:  # nobody there any more, or no descriptor left for now
                 return
             connection.setblocking(False)
             self._receivers[connection] = Receiver(connection)
@@ -201,7 +211,7 @@ class Forkserver:
 
     def _drop(self, connection: socket.socket) -> None:
         self._selector.unregister(connection)
-        del self._receivers[connection]
+        self._receivers.pop(connection).drop()
         connection.close()
 
     def _take_task(self, connection: socket.socket, message: dict[str, Any], fds: list[int]) -> None:
@@ -244,8 +254,9 @@ class Forkserver:
         if latest is not None and latest.status == status:
             return
         try:
-            held.writer.append({"type": "status", "taskId": held.spec.task_id, "timestamp": now_iso(),
-                                "status": status, "message": message}, sync=status is Status.ABORTED)
+            held.writer.append({"type": "status", "taskId": held.spec.task_id, "timestamp": now_iso(), "status": status,
+                                "message": message or (latest.message if latest else None)},
+                               sync=status is Status.ABORTED)
         except OSError:
             traceback.print_exc()
         self._bell.ring(held.spec.task_id)
@@ -258,11 +269,16 @@ class Forkserver:
             slot = self._queue.take_slot(self._held[task_id].spec.max_running)
             if slot is None:
                 return
-            self._hand_over(self._held.pop(task_id), slot)
+            try:
+                pid, handover = fork_pair()
+            except OSError:  # no process or memory left for now: it keeps its place, and the next look tries again
+                traceback.print_exc()
+                os.close(slot)
+                return
+            self._hand_over(self._held.pop(task_id), slot, pid, handover)
 
-    def _hand_over(self, held: Held, slot: int) -> None:
+    def _hand_over(self, held: Held, slot: int, pid: int, handover: socket.socket) -> None:
         """A keeper gets the task. The mark goes first: what dies now is recovered by its log, not by its mark."""
-        pid, handover = fork_pair()
         self._kept[pid] = Kept(held.spec, held.writer)
         self._queue.remove(held.spec.task_id)
         try:
@@ -293,7 +309,7 @@ class Forkserver:
         kill_children(spare=frozenset([*self._kept, *self._describers]))
         try:
             conclude(kept.writer, error=say_died(wait_status_in_words(status)).replace("worker's", "keeper's", 1))
-        except OSError:
+        except Exception:  # a full disk, say: whoever looks at the task tries again
             traceback.print_exc()
         kept.writer.close()
         self._bell.ring(kept.spec.task_id, to="mf")

@@ -34,6 +34,7 @@ from ..states import (
     Outcome,
     Paused,
     PauseReached,
+    Running,
     Signal,
     State,
     Turn,
@@ -46,7 +47,7 @@ from . import runner
 from .channel import receive, send
 from .control import ABORT, PAUSE, RESUME, SIGNAL
 from .parts import CheckpointFile, ItemsFile, OutputFile, write_result
-from .picture import Picture
+from .picture import Picture, Throttle
 from .processes import close_all_but, kill_children, say_title, subreaper, wait_status_in_words
 
 __all__ = ["Keeper", "fork_pair"]
@@ -78,6 +79,7 @@ def _reset_signals() -> None:
     signal.set_wakeup_fd(-1)
     for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)
+    signal.signal(SIGNAL, signal.SIG_IGN)  # it may reach a runner that doesn't listen yet
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
@@ -135,12 +137,14 @@ class Keeper:
         self._picture = Picture(spec.task_id, writer.latest())
         self._items = ItemsFile(self._folder.path)
         self._checkpoint = CheckpointFile(self._folder.path)
+        self._saved = Throttle()  # of the lines that say so
         self._output_file = OutputFile(self._folder.path)
         self._selector = selectors.DefaultSelector()
         self._requests_read = 0
         self._looked = time.monotonic()
         self._pieces: list[bytes] = []
         self._error: dict[str, Any] = {}
+        self._terminated = False
         self._exit_status: int | None = None
         self._deadline: float | None = None  # after it, the runner is killed
         self._bell = Bell(Path(spec.runtime_dir))
@@ -184,8 +188,8 @@ class Keeper:
 
     def _wait(self, wake_fd: int) -> None:
         """Waits for the next thing to happen and deals with everything that has."""
-        moments = [self._picture.due(), self._items.due(), self._checkpoint.due(), self._deadline, self._timeout_at(),
-                   self._looked + _LOOK_SECONDS]
+        moments = [self._picture.due(), self._items.due(), self._checkpoint.due(), self._saved.due(), self._deadline,
+                   self._timeout_at(), self._looked + _LOOK_SECONDS]
         nearest = min(moment for moment in moments if moment is not None)
         ready = {key.fd for key, _ in self._selector.select(max(0.0, nearest - time.monotonic()))}
         signals = os.read(wake_fd, 512) if wake_fd in ready else b""
@@ -219,8 +223,9 @@ class Keeper:
 
     def _terminate(self) -> None:
         """SIGTERM, a shutdown: an abort with its own code."""
-        self._error = {"code": "terminated"}
+        before = self._state
         self._handle(Ask("abort"))
+        self._terminated |= self._state != before
 
     def _read_reports(self) -> bool:
         """Takes what the runner has reported; whether there was anything."""
@@ -265,10 +270,12 @@ class Keeper:
                 write_result(self._folder.path, body)  # from here on an abort loses
             self._finish(Outcome(status=Status.COMPLETED))
         elif kind == b"E":
-            self._error = json.loads(body)
-            self._finish(Outcome(status=Status.FAILED, code=self._error["code"]))
+            error = json.loads(body)
+            if not isinstance(self._state, Ending):  # else it has failed already, by its timeout
+                self._error = error
+            self._finish(Outcome(status=Status.FAILED, code=error["code"]))
         elif kind == b"A":
-            self._finish(Outcome(status=Status.ABORTED, code=json.loads(body).get("code")))
+            self._finish(Outcome(status=Status.ABORTED))
 
     def _finish(self, outcome: Outcome) -> None:
         self._handle(Finished(outcome))
@@ -287,7 +294,8 @@ class Keeper:
                 self._exit_status = status
 
     def _timeout_at(self) -> float | None:
-        if self._spec.timeout is None or isinstance(self._state, Waiting | Paused | Ending):
+        if (self._spec.timeout is None or isinstance(self._state, Waiting | Paused | Ending)
+                or self._state == Running("abort")):
             return None
         ran = self._picture.ran_seconds()
         return None if ran is None else time.monotonic() + self._spec.timeout - ran
@@ -295,7 +303,7 @@ class Keeper:
     def _watch_deadlines(self) -> None:
         now = time.monotonic()
         timeout_at = self._timeout_at()
-        if timeout_at is not None and now >= timeout_at and getattr(self._state, "requested", None) != "abort":
+        if timeout_at is not None and now >= timeout_at:
             self._error = {"code": "timeout", "error": f"The task ran longer than its timeout of "
                                                        f"{self._spec.timeout:g} seconds."}
             self._handle(Finished(Outcome(status=Status.FAILED, code="timeout")))
@@ -353,6 +361,9 @@ class Keeper:
             self._write("items")
         if self._checkpoint.is_due():
             self._checkpoint.flush()
+            self._saved.dirty = True
+        if self._saved.is_due():
+            self._saved.written()
             self._write("checkpoint")
 
     def _ring(self) -> None:
@@ -375,9 +386,12 @@ class Keeper:
             pass
         self._reap()
         if not isinstance(self._state, Ending):
-            words = wait_status_in_words(self._exit_status or 0)
-            self._error = {"code": "worker_died", "error": say_died(words)}
-            self._handle(Finished(Outcome(status=Status.FAILED, code="worker_died")))
+            status = self._exit_status or 0
+            if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGTERM:  # a shutdown met it unprepared
+                self._handle(Finished(Outcome(status=Status.ABORTED, code="terminated")))
+            else:
+                self._error = {"code": "worker_died", "error": say_died(wait_status_in_words(status))}
+                self._handle(Finished(Outcome(status=Status.FAILED, code="worker_died")))
         self._items.flush()
         self._checkpoint.flush(force=True)
         shutil.rmtree(self._spec.temp_dir, ignore_errors=True)
@@ -399,8 +413,7 @@ class Keeper:
         elif outcome.status is Status.FAILED:
             kind, fields = "error", {"error": self._error.get("error", "The task failed."), "code": outcome.code}
         else:
-            code = outcome.code or (self._error.get("code") if self._error.get("code") == "terminated" else None)
-            fields = {"message": "Task aborted", "code": code}
+            fields = {"message": "Task aborted", "code": "terminated" if self._terminated else outcome.code}
         if left:
             fields["message"] = f"These processes could not be ended: {', '.join(map(str, left))}."
         self._write(kind, sync=True, **fields)

@@ -9,7 +9,7 @@ It is forked by its keeper, waits for its task on a socket, and reports over a p
 ``S``  it stands still
 ``R``  the worker's result as JSON; what else Python needs of it lies in the folder
 ``E``  how the worker failed: JSON of ``{"code": …, "error": …}``
-``A``  the worker ended because it was aborted: JSON of ``{"code": …}``
+``A``  the worker ended because it was aborted
 ====  =====================================================================
 
 What is in the pipe survives the runner.
@@ -167,14 +167,18 @@ async def _as_task(coroutine: Any, control: Control) -> Any:
     task = asyncio.current_task()
     loop = asyncio.get_running_loop()
     assert task is not None
-    control.interrupt = lambda: _cancel(loop, task)
+    control.interrupt = lambda: _cancel(loop, task, control)
     control.open()
     return await coroutine
 
 
-def _cancel(loop: asyncio.AbstractEventLoop, task: asyncio.Task[Any]) -> None:
+def _cancel(loop: asyncio.AbstractEventLoop, task: asyncio.Task[Any], control: Control) -> None:
+    def cancel() -> None:
+        if not control.raised:  # a call of ctx came first: the worker is cleaning up
+            task.cancel()
+
     try:
-        loop.call_soon_threadsafe(task.cancel)
+        loop.call_soon_threadsafe(cancel)
     except RuntimeError:
         pass  # the loop has been closed: the worker is ending anyway
 
@@ -195,7 +199,7 @@ def _result(worker: Worker, folder: TaskFolder, result: Any) -> tuple[str, Any]:
 
 def _failure(error: BaseException, control: Control) -> tuple[str, Any]:
     if control.wants_abort and isinstance(error, TaskAborted | asyncio.CancelledError):
-        return "A", {"code": "terminated"} if control.terminated else {}
+        return "A", ""
     _print_traceback(error)
     if isinstance(error, InvalidInputError):
         return "E", {"code": error.code, "error": str(error)}

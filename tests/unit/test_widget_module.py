@@ -6,6 +6,8 @@ import re
 import subprocess
 import sys
 
+import nbconvert
+import nbformat
 import pytest
 
 from sse_tasks.errors import TaskEndedError
@@ -120,6 +122,18 @@ def test_static_html_is_inert_and_needs_nothing():
     assert "<img" not in text and "\x1b" not in text
     assert "&lt;img src=x onerror=&quot;alert(1)&quot;&gt;&amp;" in text
     assert not re.search(r"<(script|style|link)|class=|url\(|http", text)
+
+
+def test_exported_pages_show_the_static_form():
+    """nbconvert without widget state takes the HTML, as GitHub does."""
+    widget = TaskWidget(info(Status.COMPLETED, message="1,260 reviews"))
+    data, metadata = widget._repr_mimebundle_()
+    output = nbformat.v4.new_output("display_data", data=data, metadata=metadata)
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("", outputs=[output])])
+
+    page, _ = nbconvert.HTMLExporter().from_notebook_node(notebook)
+
+    assert static_html(widget.info) in page
 
 
 def test_static_html_draws_the_bar():

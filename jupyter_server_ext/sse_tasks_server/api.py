@@ -1,0 +1,224 @@
+"""What every route shares: who is asked for, what was sent, and errors that are always JSON.
+
+Each method of a handler names its action and resource itself, ``@web.authenticated`` above ``@authorized``:
+jupyter_server keeps what it once derived per inherited method, so subclasses would authorise as each other.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import msgspec
+from jupyter_server.auth.decorator import allow_unauthenticated
+from jupyter_server.base.handlers import APIHandler
+from jupyter_server.utils import url_path_join
+from tornado import web
+
+from sse_tasks.errors import (
+    BadParameterError,
+    InputTooLargeError,
+    InvalidInputError,
+    NotJsonError,
+    SseTasksError,
+    TaskNotFoundError,
+    TaskTypeNotFoundError,
+    near_names,
+)
+from sse_tasks.folder import TaskFolder
+from sse_tasks.types import TaskInfo, is_task_id, is_task_type
+from sse_tasks.wire import encode
+
+if TYPE_CHECKING:
+    from sse_tasks.task_manager import TaskManager
+
+    from .app import SseTasksApp
+
+__all__ = ["NoSuchRoute", "TasksApiHandler", "to_json"]
+
+SUMMARY_BYTES = 4096
+"""A result or input that is larger stays out of lists and snapshots."""
+
+_ALLOWED_HEADERS = "accept, content-type, authorization, x-xsrftoken, last-event-id, range"
+_JUPYTERS_PARAMETERS = re.compile(r"token|_xsrf|no_track_activity|_|\d+")  # digits: the front ends' cache busters
+_CODES = {400: "bad_request", 401: "unauthenticated", 403: "forbidden", 404: "not_found", 405: "method_not_allowed",
+          413: "input_too_large"}
+_SENTENCES = {
+    400: "The server can't read this request.",
+    401: "Log in, or send a token in the header Authorization.",
+    403: "Log in, or send a token in the header Authorization; with a cookie, send its _xsrf as X-XSRFToken too.",
+    404: "There is nothing at this address.",
+    405: "This address doesn't know the method {method}.",
+}
+_RETRY_AFTER_SECONDS = 5
+
+
+class TasksApiHandler(APIHandler):
+    """The face of one request to ``api/tasks`` or ``api/task-types``."""
+
+    when_gone: Callable[[], None] | None = None
+    """Called when the reader closes the connection before the answer's end."""
+
+    @property
+    def tasks_app(self) -> SseTasksApp:
+        app: SseTasksApp = self.settings["sse_tasks"]
+        return app
+
+    @property
+    def manager(self) -> TaskManager:
+        return self.tasks_app.manager
+
+    # -- what is asked for ---------------------------------------------------------------------------------------
+
+    def task_folder(self, task_type: str, task_id: str) -> TaskFolder:
+        """The folder of the task at this address. Malformed names are refused before anything touches a disk."""
+        if not is_task_type(task_type):
+            raise TaskTypeNotFoundError(task_type, ())
+        if not is_task_id(task_id):
+            raise TaskNotFoundError(task_id)
+        folder = self.manager.folder(task_id)
+        if folder.spec().task_type != task_type:
+            raise TaskNotFoundError(task_id)
+        return folder
+
+    def query(self, name: str) -> str | None:
+        """The query parameter ``name``; never from a form in the body, as ``get_argument`` would."""
+        return self.get_query_argument(name, None)
+
+    def only_parameters(self, known: Iterable[str]) -> None:
+        """Refuses a query parameter that would silently do nothing."""
+        known = sorted(known)
+        for name in self.request.query_arguments:
+            if name not in known and not _JUPYTERS_PARAMETERS.fullmatch(name):
+                raise BadParameterError(name, f"is no parameter of this call.{near_names(name, known)}")
+
+    def number(self, name: str, *, default: float, least: float, integer: bool = False) -> float:
+        """The query parameter ``name`` as a finite number. Raises BadParameterError."""
+        text = self.query(name)
+        if not text:
+            return default
+        try:
+            value = float(int(text) if integer else text)
+        except (ValueError, OverflowError):
+            raise BadParameterError(name, f"must be a{' whole' if integer else ''} number, not {text!r}.") from None
+        if not math.isfinite(value) or value < least:
+            raise BadParameterError(name, f"must be {least:g} or more, not {text}.")
+        return value
+
+    def interpreter(self) -> str | None:
+        """The interpreter's path for the name that was asked for; None means the server's own."""
+        name = self.query("interpreter")
+        if not name:
+            return None
+        known: dict[str, str] = self.tasks_app.interpreters
+        if name not in known:
+            hint = near_names(name, known) or " None is configured (SseTasksApp.interpreters)."
+            raise BadParameterError("interpreter", f"there is no interpreter {name!r}.{hint}")
+        return known[name]
+
+    def wants(self, content_type: str) -> bool:
+        return content_type in self.request.headers.get("Accept", "")
+
+    def body_object(self, task_type: str) -> dict[str, Any]:
+        """The body, a JSON object; an empty one is ``{}``."""
+        if len(self.request.body) > self.tasks_app.max_input_bytes:
+            raise InputTooLargeError(self.tasks_app.max_input_bytes)
+        if not self.request.body.strip():
+            return {}
+        try:
+            body = json.loads(self.request.body.decode("utf-8"), parse_constant=_refuse_constant)
+        except (ValueError, RecursionError) as error:
+            raise NotJsonError(str(error)) from None
+        if not isinstance(body, dict):
+            raise InvalidInputError(task_type, [{"path": "", "message": "must be a JSON object: {…}"}])
+        return body
+
+    def on_connection_close(self) -> None:
+        super().on_connection_close()
+        if self.when_gone is not None:
+            self.when_gone()
+
+    # -- what is answered ----------------------------------------------------------------------------------------
+
+    def set_default_headers(self) -> None:
+        super().set_default_headers()
+        self.set_header("Cache-Control", "no-cache")
+
+    def answer(self, content: dict[str, Any], status: int = 200) -> None:
+        self.set_status(status)
+        self.finish(to_json(content))
+
+    def answer_info(self, task_id: str) -> None:
+        self.finish(to_json(self.manager.info(task_id)))
+
+    def task_url(self, task_type: str, task_id: str) -> str:
+        return url_path_join(self.base_url, "api/tasks", task_type, task_id)
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        error = kwargs.get("exc_info", (None, None, None))[1]
+        errors: list[dict[str, str]] = []
+        if isinstance(error, SseTasksError):
+            self.set_status(error.status)
+            code, message, errors = error.code, error.message, error.errors
+            for name, value in getattr(error, "headers", {}).items():
+                self.set_header(name, value)
+        else:
+            code = _CODES.get(status_code, "internal_error")
+            message = _SENTENCES.get(status_code, "").format(method=self.request.method)
+            reason = error.get_message() if isinstance(error, web.HTTPError) else None
+            if reason and (status_code != 403 or self._lacks_right(reason)):
+                message = reason
+            message = message or "The server could not answer this; its log says why."
+        if self.get_status() == 503:
+            self.set_header("Retry-After", str(_RETRY_AFTER_SECONDS))
+        if self.get_status() == 405:
+            self.set_header("Allow", ", ".join(self._methods()))
+        if hasattr(self, "_jupyter_current_user"):
+            self.set_cors_headers()  # a page of another origin may read why, as it may read an answer
+        self.finish(to_json({"success": False, "code": code, "message": message, "errors": errors}))
+
+    def _lacks_right(self, reason: str) -> bool:
+        """Whether a 403 is about what the user may do, not about who they are: then its reason says something."""
+        return bool(getattr(self, "_jupyter_current_user", None)) and "xsrf" not in reason
+
+    def _methods(self) -> list[str]:
+        return [name for name in self.SUPPORTED_METHODS
+                if getattr(type(self), name.lower()) is not web.RequestHandler._unimplemented_method]
+
+    def log_exception(self, typ: Any, value: BaseException | None, tb: Any) -> None:
+        if isinstance(value, SseTasksError):  # an answer, not a fault of the server: no traceback
+            self.log.debug("%s: %s", value.code, value)
+        else:
+            super().log_exception(typ, value, tb)
+
+    @allow_unauthenticated
+    def options(self, *args: Any, **kwargs: Any) -> None:
+        super().options(*args, **kwargs)
+        if "Access-Control-Allow-Headers" not in self.settings.get("headers", {}):
+            self.set_header("Access-Control-Allow-Headers", _ALLOWED_HEADERS)
+
+
+class NoSuchRoute(TasksApiHandler):
+    """Every other address below ours: a ``404`` in JSON, whoever asks."""
+
+    async def prepare(self) -> None:  # type: ignore[override]
+        raise web.HTTPError(404)
+
+
+def to_json(content: Any) -> str:
+    """One ASCII line, valid for every parser, whatever a task's own values are."""
+    return encode(msgspec.to_builtins(content, str_keys=True))[0]
+
+
+def summary(info: TaskInfo) -> TaskInfo:
+    """``info`` for a list or snapshot: without an input or a result that is large."""
+    large = {part: None for part in ("input", "result")
+             if (value := getattr(info, part)) is not None and len(to_json(value)) > SUMMARY_BYTES}
+    return msgspec.structs.replace(info, **large) if large else info
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON")

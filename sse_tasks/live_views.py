@@ -1,0 +1,193 @@
+"""What is on display and has to move: from a background thread, so that it moves while a cell keeps the kernel busy."""
+
+from __future__ import annotations
+
+import contextvars
+import logging
+import os
+import threading
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from .errors import NothingThereError, TaskNotFoundError
+from .folder import TaskFolder
+from .kernel import running_loop
+from .static_view import last_line, plain_text, static_html
+from .task_manager import TaskManager
+from .types import TaskInfo
+
+__all__ = ["LiveViews", "TaskView", "live_views", "redisplay"]
+
+_INTERVAL_SECONDS = 0.1
+_TAIL_BYTES = 4096
+_log = logging.getLogger(__name__)
+
+
+class Shown(Protocol):
+    """Something on display."""
+
+    def refresh(self) -> bool:
+        """Shows what is the case now; whether that may still change."""
+
+
+class LiveViews:
+    """Refreshes what is on display when its tasks change, each at most ten times a second, until it rests.
+
+    One thread for all of them, which is there while there is something to do.
+    """
+
+    def __init__(self) -> None:
+        self._entries: set[_Entry] = set()
+        self._changed: set[_Entry] = set()
+        self._wake = threading.Event()
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    def add(self, manager: TaskManager, task_id: str | None, shown: Shown) -> None:
+        """Refreshes ``shown`` whenever something of that task (without: of any) may have grown."""
+        entry = _Entry(shown)
+        entry.stop = manager.watch(lambda _: self._note(entry), task_id)
+        with self._lock:
+            self._entries.add(entry)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="sse-tasks-views", daemon=True)
+                self._thread.start()
+        self._note(entry)
+
+    def _note(self, entry: _Entry) -> None:
+        with self._lock:
+            self._changed.add(entry)
+            self._wake.set()
+
+    def _run(self) -> None:
+        while True:
+            self._wake.wait()
+            with self._lock:
+                self._wake.clear()
+                changed, self._changed = self._changed & self._entries, set()
+            for entry in changed:
+                if not _refreshed(entry.shown):
+                    entry.stop()
+                    with self._lock:
+                        self._entries.discard(entry)
+            with self._lock:
+                if not self._entries:
+                    self._thread = None
+                    return
+            time.sleep(_INTERVAL_SECONDS)
+
+
+class _Entry:
+    def __init__(self, shown: Shown) -> None:
+        self.shown = shown
+        self.stop: Callable[[], None] = _nothing
+
+
+def _nothing() -> None:
+    pass
+
+
+def _refreshed(shown: Shown) -> bool:
+    try:
+        return shown.refresh()
+    except Exception:  # one view that breaks must not stop the others
+        _log.exception("%r can't be refreshed", shown)
+        return False
+
+
+live_views = LiveViews()
+"""Those of this process."""
+
+
+class TaskView:
+    """One task on display: the widget where widgets work, beside it, and elsewhere, HTML and text."""
+
+    def __init__(self, manager: TaskManager, info: TaskInfo) -> None:
+        self._manager = manager
+        self._info = info
+        self._widget = _new_widget(manager, info)
+        self._shown: list[str] = []
+        self._is_live = False
+        self._lock = threading.Lock()
+
+    def __repr__(self) -> str:
+        return f"<TaskView of {self._info.task_id}>"
+
+    def bundle(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The representations by MIME type, and their metadata."""
+        if self._widget is not None and (found := self._widget._repr_mimebundle_()) is not None:
+            return found
+        return {"text/html": static_html(self._info), "text/plain": plain_text(self._info)}, {}
+
+    def show(self) -> None:
+        """Displays it in the cell that runs now."""
+        from IPython.display import display
+
+        with self._lock:
+            self._look()
+            data, metadata = self.bundle()
+            display_id = uuid.uuid4().hex
+            display(data, raw=True, metadata=metadata, display_id=display_id)
+            if self._info.is_ended:
+                return
+            self._shown.append(display_id)
+            is_new, self._is_live = not self._is_live, True
+        if is_new:
+            live_views.add(self._manager, self._info.task_id, self)
+
+    def refresh(self) -> bool:
+        """Sends the present state to the pages, and at the end puts it into the cells' outputs.
+
+        So a notebook that is saved, or read where no widget runs, says how its tasks ended.
+        """
+        with self._lock:
+            try:
+                self._look()
+            except TaskNotFoundError:
+                self._is_live = False
+                return False
+            self._is_live = not self._info.is_ended
+            while self._shown and not self._is_live:
+                redisplay(self._shown.pop(), *self.bundle())
+            return self._is_live
+
+    def _look(self) -> None:
+        self._info = info = self._manager.info(self._info.task_id)
+        if self._widget is not None:
+            is_needed = self._widget.relay or info.is_ended
+            self._widget.update(info, _output_tail(self._manager.folder(info.task_id)) if is_needed else "")
+
+
+def redisplay(display_id: str, data: Mapping[str, Any], metadata: Mapping[str, Any] | None = None) -> None:
+    """Replaces what was displayed under ``display_id``.
+
+    As a message of the cell that runs now, whatever thread this is: nbclient takes no other's.
+    """
+    from IPython.display import update_display
+
+    contextvars.Context().run(update_display, data, raw=True, metadata=metadata, display_id=display_id)
+
+
+def _new_widget(manager: TaskManager, info: TaskInfo) -> Any | None:
+    """None where no kernel runs or no widgets are installed."""
+    if running_loop() is None:
+        return None
+    try:
+        from .widget import TaskWidget
+    except ImportError:
+        return None
+    task_id = info.task_id
+    widget = TaskWidget(info)
+    widget.on_action(lambda action: manager.ask(task_id, action))
+    return widget
+
+
+def _output_tail(folder: TaskFolder) -> str:
+    try:
+        with open(folder.open_part("output.log"), "rb") as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - _TAIL_BYTES))
+            return last_line(file.read())
+    except NothingThereError:
+        return ""

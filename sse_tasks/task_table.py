@@ -1,0 +1,105 @@
+"""What ``%tasks`` shows: the user's tasks in a table that moves while they run."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+
+from .kernel import running_loop
+from .live_views import live_views, redisplay
+from .static_view import STATUS_COLORS, escaped, figures, message_of, status_word
+from .task_manager import TaskManager
+from .types import ENDED, Status, TaskInfo
+
+__all__ = ["TaskTable"]
+
+_FEW = 20
+"""Rows without ``--all``."""
+_MANY = 1000
+_COLUMNS = ("Task", "Type", "Status", "Progress", "Message", "Started (UTC)")
+_MESSAGE_CHARACTERS = 80
+
+_live: TaskTable | None = None
+"""The one table of this process that still moves: a new one takes over."""
+
+
+class TaskTable:
+    """The newest tasks, or all of them, in any or some of the statuses."""
+
+    def __init__(self, manager: TaskManager, statuses: Sequence[Status] = (), is_all: bool = False) -> None:
+        self._manager = manager
+        self._statuses = statuses
+        self._limit = _MANY if is_all else _FEW
+        self._display_id = uuid.uuid4().hex
+        self._shown = ""
+
+    def __repr__(self) -> str:
+        return f"<TaskTable of {', '.join(self._statuses) or 'all statuses'}>"
+
+    def show(self) -> None:
+        """Displays it in the cell that runs now, and keeps it up to date until all its tasks have ended."""
+        global _live
+        from IPython.display import display
+
+        infos, is_more = self._rows()
+        self._shown = html_table(infos, is_more)
+        display(self._bundle(infos, is_more), raw=True, display_id=self._display_id)
+        if running_loop() is not None and _any_live(infos):
+            _live = self
+            live_views.add(self._manager, None, self)
+
+    def refresh(self) -> bool:
+        if _live is not self:
+            return False
+        infos, is_more = self._rows()
+        shown = html_table(infos, is_more)
+        if shown != self._shown:
+            self._shown = shown
+            redisplay(self._display_id, self._bundle(infos, is_more))
+        return _any_live(infos)
+
+    def _bundle(self, infos: Sequence[TaskInfo], is_more: bool) -> dict[str, str]:
+        return {"text/html": self._shown, "text/plain": text_table(infos, is_more)}
+
+    def _rows(self) -> tuple[list[TaskInfo], bool]:
+        infos, following = self._manager.list(status=self._statuses, limit=self._limit)
+        return infos, following is not None
+
+
+def html_table(infos: Sequence[TaskInfo], is_more: bool = False) -> str:
+    """The table without script and with inline styles only; what tasks say is escaped."""
+    if not infos:
+        return "<div>There are no such tasks.</div>"
+    cell = 'style="text-align:left;padding:3px 10px 3px 0;vertical-align:top"'
+    head = "".join(f"<th {cell}>{column}</th>" for column in _COLUMNS)
+    rows = []
+    for info in infos:
+        task, kind, status, progress, message, started = map(escaped, _row(info))
+        status = f'<span style="color:{STATUS_COLORS[info.status]};font-weight:600">{status}</span>'
+        values = (f"<code>{task}</code>", kind, status, progress, message, started)
+        rows.append("<tr>" + "".join(f"<td {cell}>{value}</td>" for value in values) + "</tr>")
+    more = "<div>There are more: %tasks --all.</div>" if is_more else ""
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>{more}"
+
+
+def text_table(infos: Sequence[TaskInfo], is_more: bool = False) -> str:
+    """The table for terminals."""
+    if not infos:
+        return "There are no such tasks."
+    rows = [tuple(column.upper() for column in _COLUMNS), *map(_row, infos)]
+    widths = [max(len(row[index]) for row in rows) for index in range(len(_COLUMNS))]
+    lines = ["  ".join(f"{value:<{width}}" for value, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return "\n".join([*lines, *(["There are more: %tasks --all."] if is_more else [])])
+
+
+def _row(info: TaskInfo) -> tuple[str, ...]:
+    kind = f"{info.name} ({info.task_type})" if info.name else info.task_type
+    status = status_word(info.status) + (f", asked to {info.requested}" if info.requested else "")
+    words = " ".join((info.error or message_of(info)).split())
+    message = words if len(words) <= _MESSAGE_CHARACTERS else words[:_MESSAGE_CHARACTERS - 1] + "…"
+    started = (info.started_at or "")[:19].replace("T", " ")
+    return info.task_id, kind, status, "" if info.status in ENDED else figures(info), message, started
+
+
+def _any_live(infos: Sequence[TaskInfo]) -> bool:
+    return any(not info.is_ended for info in infos)

@@ -1,0 +1,104 @@
+"""A real Chromium, and what it looks at: the overview server's page, a real JupyterLab, a real Notebook 7."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, Page, Playwright, async_playwright, expect
+
+CHROMIUM_FLAGS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+]
+expect.set_options(timeout=20_000)
+NAMES = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"]
+
+
+def _load(name: str) -> ModuleType:
+    """A module beside this file: tests are no packages."""
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, Path(__file__).parent / f"{name}.py")
+        assert spec and spec.loader
+        sys.modules[name] = module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+    return sys.modules[name]
+
+
+def _chromium(playwright: Playwright) -> str:
+    own = playwright.chromium.executable_path
+    found = own if Path(own).exists() else next(filter(None, map(shutil.which, NAMES)), None)
+    if found is None:
+        pytest.fail("These tests need a Chromium: install the system's chromium, or run `playwright install chromium`.")
+    return found
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def browser() -> AsyncIterator[Browser]:
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=_chromium(playwright), args=CHROMIUM_FLAGS)
+        yield browser
+        await browser.close()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def page(browser: Browser) -> AsyncIterator[Page]:
+    """A page of its own cookies and storage, wide enough for a card's full width."""
+    context = await browser.new_context(viewport={"width": 1100, "height": 900})
+    page = await context.new_page()
+    page.set_default_timeout(20_000)
+    yield page
+    await context.close()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def overview() -> AsyncIterator[object]:
+    server = _load("overview_server").OverviewServer()
+    server.url = server.start()
+    yield server
+    await server.stop()
+
+
+@pytest.fixture(scope="session")
+def jupyter_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable]:
+    """Real servers, each started once: ``jupyter_server("lab", extension=False)``."""
+    servers: dict[tuple, object] = {}
+
+    def get(application: str, extension: bool = True) -> object:
+        key = (application, extension)
+        if key not in servers:
+            # Below another address than "/" no path can be taken for granted.
+            base_url = "/user/a%40b/" if application == "lab" else "/"
+            servers[key] = server = _load("jupyter_servers").JupyterServer(
+                application, tmp_path_factory.mktemp(application), extension=extension, base_url=base_url)
+            server.wait()
+        return servers[key]
+
+    yield get
+    for server in servers.values():
+        server.close()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def notebook_page(page: Page, request: pytest.FixtureRequest) -> AsyncIterator[Callable]:
+    """Opens a new notebook with cells: ``await notebook_page(server, "1 + 1")``."""
+
+    used = []
+
+    async def open_notebook(server: object, *cells: str) -> object:
+        used.append(server)
+        module = _load("jupyter_servers")
+        name = f"{request.node.name.split('[')[0]}.ipynb"
+        server.write(name, *cells)
+        return await module.NotebookPage(page, server, name).open()
+
+    yield open_notebook
+    await page.close()
+    for server in used:
+        server.clear()

@@ -1,0 +1,223 @@
+"""A real JupyterLab or Notebook 7 in a process of its own, with private folders, and how a test drives its page.
+
+Driving goes through the application object (``expose_app_in_browser``): waiting for the DOM and pressing keys loses
+the race against a page that is still starting.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import psutil
+from playwright.async_api import Page, Request
+
+WORKER = '''
+import time
+from sse_tasks import TaskContext, task
+
+@task("your-task")
+def your_task(ctx: TaskContext, steps: int = 300, seconds: float = 60.0, message: str = "Reading", ending: str = ""):
+    """Counts to a number of steps, slowly."""
+    for step in range(1, steps + 1):
+        ctx.progress(step, steps, message)
+        print("line", step, flush=True)
+        ctx.sleep(seconds / steps)
+    if ending:
+        raise ValueError(ending)
+    return {"result": f"processed {steps}", "count": steps}
+'''
+START_SECONDS = 60
+_READY = """() => {
+  const w = window.jupyterapp?.shell.currentWidget, s = w?.sessionContext;
+  return Boolean(w?.content?.widgets?.length && s?.isReady && s.session?.kernel?.connectionStatus === 'connected'
+    && s.session.kernel.status !== 'unknown');
+}"""
+# Notebook 7 throws this one at its start, with or without us.
+_NOT_OURS = re.compile(r"reading 'schema'")
+
+
+class JupyterServer:
+    """``lab`` or ``notebook``, with or without our extension, on a free port of loopback."""
+
+    def __init__(self, application: str, folder: Path, *, extension: bool = True, base_url: str = "/") -> None:
+        self.application, self.folder, self.base_url = application, folder, base_url
+        self.extension = extension
+        self.token = secrets.token_hex(16)
+        # A socket's path has room for 107 bytes: pytest's folders are too long.
+        self.runtime_dir = Path(tempfile.mkdtemp(prefix="sse-"))
+        self.notebooks = folder / "notebooks"
+        self.notebooks.mkdir(parents=True)
+        (folder / "workers").mkdir()
+        (folder / "workers" / "your_task.py").write_text(WORKER)
+        settings = folder / "config" / "lab" / "user-settings" / "@jupyterlab" / "apputils-extension"
+        settings.mkdir(parents=True)
+        (settings / "notification.jupyterlab-settings").write_text('{"fetchNews": "false"}')
+        (folder / "config" / "jupyter_server_config.json").write_text(
+            json.dumps({"ServerApp": {"jpserver_extensions": {"sse_tasks_server": extension}}}))
+        # Read by kernels and the server alike: tests' tasks don't wait for each other.
+        (folder / "config" / "jupyter_sse_tasks_config.json").write_text('{"TaskManager": {"max_running": 32}}')
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self._log = (folder / "server.log").open("wb")
+        self._process = subprocess.Popen(
+            [
+                sys.executable, "-m", {"lab": "jupyterlab", "notebook": "notebook"}[application],
+                "--no-browser", "--allow-root", "--ServerApp.ip=127.0.0.1", f"--ServerApp.port={self.port}",
+                "--ServerApp.port_retries=0", f"--ServerApp.base_url={base_url}",
+                f"--IdentityProvider.token={self.token}", f"--ServerApp.root_dir={self.notebooks}",
+                "--LabApp.expose_app_in_browser=True", "--JupyterNotebookApp.expose_app_in_browser=True",
+            ],
+            env=os.environ | {
+                "JUPYTER_CONFIG_DIR": str(folder / "config"),
+                "JUPYTERLAB_SETTINGS_DIR": str(folder / "config" / "lab" / "user-settings"),
+                "JUPYTERLAB_WORKSPACES_DIR": str(folder / "config" / "lab" / "workspaces"),
+                "JUPYTER_DATA_DIR": str(folder / "data"),
+                "JUPYTER_RUNTIME_DIR": str(folder / "runtime"),
+                "IPYTHONDIR": str(folder / "ipython"),
+                "SSE_TASKS_DATA_DIR": str(folder / "tasks"),
+                "SSE_TASKS_RUNTIME_DIR": str(self.runtime_dir),
+                "SSE_TASKS_WORKERS": str(folder / "workers"),
+            },
+            cwd=self.notebooks, stdout=self._log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
+        )
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}{self.base_url}"
+
+    def wait(self) -> None:
+        """Until it answers."""
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            assert self._process.poll() is None, f"The server ended: {self.log()[-2000:]}"
+            try:
+                self.get("api/status")
+                return
+            except (OSError, urllib.error.URLError):
+                assert time.monotonic() < deadline, f"The server didn't answer: {self.log()[-2000:]}"
+                time.sleep(0.1)
+
+    def get(self, path: str, method: str = "GET") -> Any:
+        headers = {"Authorization": f"token {self.token}"}
+        request = urllib.request.Request(self.url + path, headers=headers, method=method)
+        with urllib.request.urlopen(request, timeout=10) as response:
+            return json.loads(response.read() or "null")
+
+    def clear(self) -> None:
+        """Ends kernels and tasks, so that the next test has the machine for itself."""
+        for session in self.get("api/sessions"):
+            self.get(f"api/sessions/{session['id']}", "DELETE")
+        if self.extension:
+            for task in self.get("api/tasks?status=idle&status=running&status=paused")["tasks"]:
+                self.get(f"api/tasks/{task['taskType']}?taskId={task['taskId']}", "DELETE")
+
+    def log(self) -> str:
+        return (self.folder / "server.log").read_text(errors="replace")
+
+    def write(self, name: str, *cells: str) -> None:
+        notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+        # Without it a dialog asks for the kernel.
+        notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
+        nbformat.write(notebook, self.notebooks / name)
+
+    def close(self) -> None:
+        """The server, its kernels, and the forkservers and tasks on its data folder end."""
+        started = psutil.Process(self._process.pid).children(recursive=True) if self._process.poll() is None else []
+        for process in psutil.process_iter():
+            try:
+                if str(self.folder / "tasks") in process.cmdline():
+                    started += [process, *process.children(recursive=True)]
+            except psutil.Error:
+                continue
+        self._process.terminate()
+        try:
+            self._process.wait(10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        for process in started:
+            try:
+                process.kill()
+            except psutil.Error:
+                continue
+        psutil.wait_procs(started, timeout=10)
+        self._log.close()
+        shutil.rmtree(self.runtime_dir, ignore_errors=True)
+
+
+class NotebookPage:
+    """A notebook that is open in the browser."""
+
+    def __init__(self, page: Page, server: JupyterServer, name: str) -> None:
+        self.page, self.server, self.name = page, server, name
+        self.errors: list[str] = []
+        self.overviews: list[Request] = []
+        self.open_overviews: list[Request] = []
+        page.on("pageerror", lambda error: self.errors.append(str(error)) if not _NOT_OURS.search(str(error)) else None)
+        page.on("request", self._requested)
+        page.on("requestfinished", self._finished)
+        page.on("requestfailed", self._finished)
+
+    def _requested(self, request: Request) -> None:
+        if request.url.endswith("/api/tasks"):
+            self.overviews.append(request)
+            self.open_overviews.append(request)
+
+    def _finished(self, request: Request) -> None:
+        if request in self.open_overviews:
+            self.open_overviews.remove(request)
+
+    async def open(self) -> NotebookPage:
+        # Lab restores the last notebooks of a workspace, with their dialogs: a new one each time.
+        path = f"lab/workspaces/{secrets.token_hex(4)}/tree/" if self.server.application == "lab" else "notebooks/"
+        await self.page.goto(f"{self.server.url}{path}{self.name}?token={self.server.token}")
+        await self.page.wait_for_function(_READY, timeout=60_000)
+        return self
+
+    async def run(self, *cells: int) -> None:
+        """Runs cells one after another, each to its end."""
+        for cell in cells:
+            await self.page.evaluate(
+                "async i => { jupyterapp.shell.currentWidget.content.activeCellIndex = i;"
+                "await jupyterapp.commands.execute('notebook:run-cell'); }", cell)
+
+    async def begin(self, cell: int) -> None:
+        """Runs a cell that keeps the kernel busy, without waiting for its end."""
+        await self.page.evaluate(
+            "i => { jupyterapp.shell.currentWidget.content.activeCellIndex = i;"
+            "void jupyterapp.commands.execute('notebook:run-cell'); }", cell)
+        await self.page.wait_for_function(
+            "() => jupyterapp.shell.currentWidget.sessionContext.session.kernel.status === 'busy'")
+
+    async def restart_kernel(self) -> None:
+        await self.page.evaluate("jupyterapp.shell.currentWidget.sessionContext.restartKernel()")
+        await self.page.wait_for_function(_READY)
+
+    async def kernel_status(self) -> str:
+        return await self.page.evaluate("jupyterapp.shell.currentWidget.sessionContext.session.kernel.status")
+
+    async def outputs(self, cell: int) -> list[dict[str, Any]]:
+        return await self.page.evaluate(
+            "i => jupyterapp.shell.currentWidget.content.widgets[i].model.outputs.toJSON()", cell)
+
+    async def save(self) -> None:
+        await self.page.evaluate("jupyterapp.shell.currentWidget.context.save()")
+
+    def cards(self, connection: str | None = None):
+        suffix = f"[data-connection={connection}]" if connection else ""
+        return self.page.locator(f".jp-OutputArea .sse-tasks-TaskView{suffix}")

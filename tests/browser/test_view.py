@@ -1,0 +1,304 @@
+"""The card itself, in a real Chromium: what it shows, what it asks for, what it never does."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from playwright.async_api import Page, expect
+
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
+
+TASK = "0123456789abcdefghjkmnpqrs"
+
+
+def ago(seconds: float) -> str:
+    return (datetime.now(UTC) - timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S.000Z")
+
+
+async def show(page: Page, overview, task_type: str = "your-task", task_id: str = TASK, last=None):
+    if page.url != overview.url:
+        await page.goto(overview.url)
+        await page.wait_for_function("() => Boolean(window.show)")
+    await page.evaluate("([type, id, last]) => { window.dispose = show(type, id, last ?? undefined); }",
+                        [task_type, task_id, last])
+    return page.locator(".sse-tasks-TaskView").last
+
+
+async def test_a_running_task_is_described(page, overview):
+    """Name, type, status, percentage, counts, message, elapsed and left time stand in the card, and in its ARIA."""
+    overview.put(TASK, name="Lisbon", startedAt=ago(60), pausedSeconds=20, message="Page 27 of 100",
+                 progress={"percentage": 27.9, "current": 27, "total": 100, "message": "Reading"})
+    card = await show(page, overview)
+
+    await expect(card).to_have_attribute("data-status", "running")
+    await expect(card).to_have_attribute("data-connection", "live")
+    await expect(card).to_contain_text("Lisbon")
+    await expect(card).to_contain_text("your-task")
+    await expect(card).to_contain_text("Page 27 of 100Reading")
+    await expect(card).to_contain_text(re.compile(r"27 of 100 · 27 % · 4\d s · 1 min \d\d s left"))
+    bar = card.get_by_role("progressbar")
+    await expect(bar).to_have_attribute("aria-valuenow", "27")
+    await expect(bar).to_have_attribute("aria-valuetext", "27 %, 27 of 100")
+
+
+async def test_times_are_told_by_the_servers_clock(page, overview):
+    """A server whose clock is an hour ahead doesn't make a task an hour younger than it is."""
+    overview.clock_ahead = 3600
+    overview.put(TASK, startedAt=ago(30 - 3600))
+    card = await show(page, overview)
+
+    await expect(card.locator(".sse-tasks-TaskView-figures")).to_have_text(re.compile(r"3\d s"))
+
+
+async def test_unknown_progress_has_no_value(page, overview):
+    """A task that doesn't say how far it is has a moving bar and no aria-valuenow."""
+    overview.put(TASK, startedAt=ago(5), progress={"current": 12})
+    card = await show(page, overview)
+
+    bar = card.get_by_role("progressbar")
+    await expect(bar).to_have_class("sse-tasks-TaskView-bar sse-mod-indeterminate")
+    assert await bar.get_attribute("aria-valuenow") is None
+
+
+async def test_buttons_fit_the_state(page, overview):
+    """Pause while it runs, Resume while it is paused, nothing once it has ended."""
+    overview.put(TASK)
+    card = await show(page, overview)
+    await expect(card.get_by_role("button")).to_have_count(2)
+    await expect(card.get_by_role("button", name="Pause")).to_be_visible()
+
+    overview.put(TASK, status="paused")
+    await expect(card.get_by_role("button", name="Resume")).to_be_visible()
+    await expect(card.get_by_role("button", name="Abort")).to_be_visible()
+
+    overview.put(TASK, status="completed", endedAt=ago(0))
+    await expect(card.get_by_role("button")).to_have_count(0)
+
+
+async def test_what_is_asked_is_shown_at_once_and_sent(page, overview):
+    """Pause says "Pausing…" before the task has stopped, can be taken back, and Abort beats both."""
+    overview.put(TASK)
+    card = await show(page, overview)
+
+    await card.get_by_role("button", name="Pause").click()
+    await expect(card).to_contain_text("Pausing…")
+    overview.put(TASK, requested="pause")
+    await card.get_by_role("button", name="Resume").click()
+    await expect(card).to_contain_text("Resuming…")
+    overview.put(TASK, requested=None)
+    await expect(card).to_contain_text("Running")
+    await card.get_by_role("button", name="Abort").click()
+    await expect(card).to_contain_text("Aborting…")
+    await expect(card.get_by_role("button", name="Abort")).to_have_attribute("aria-disabled", "true")
+
+    overview.put(TASK, status="aborted", requested=None, endedAt=ago(0))
+    await expect(card).to_have_attribute("data-status", "aborted")
+    assert overview.asked == [("pause", TASK), ("resume", TASK), ("abort", TASK)]
+
+
+async def test_a_double_click_pauses_once(page, overview):
+    """The second click of a double click doesn't take the first one back."""
+    overview.put(TASK)
+    card = await show(page, overview)
+
+    await card.get_by_role("button", name="Pause").dblclick()
+    await expect(card).to_contain_text("Pausing…")
+
+    assert overview.asked == [("pause", TASK)]
+
+
+@pytest.mark.parametrize(("status", "body", "shown"), [
+    (409, {"message": "It is completed already."}, "It is completed already."),
+    (403, {}, "signed out"),
+    (404, {"message": "There is no such task."}, "There is no such task."),
+])
+async def test_a_refusal_stays_beside_the_message(page, overview, status, body, shown):
+    """What the server answers to a button stays through later snapshots, until the next action."""
+    overview.put(TASK, message="Working")
+    overview.refusal = (status, body)
+    card = await show(page, overview)
+
+    await card.get_by_role("button", name="Pause").click()
+    await expect(card).to_contain_text(shown)
+    overview.put(TASK, message="Still working")
+    await expect(card).to_contain_text("Still working")
+    await expect(card).to_contain_text(shown)
+    await expect(card).to_contain_text("Running")
+
+    overview.refusal = None
+    await card.get_by_role("button", name="Abort").click()
+    await expect(card).not_to_contain_text(shown)
+
+
+async def test_text_is_inert(page, overview):
+    """Markup in names, messages, errors, results and output is shown as it is written and does nothing."""
+    evil = "<img src=x onerror=\"window.hacked=1\"><script>window.hacked=1</script>"
+    overview.put(TASK, name=evil, message=evil, error=evil, code="worker_error", status="failed", outputBytes=9)
+    overview.output[TASK] = evil.encode()
+    card = await show(page, overview)
+    await expect(card).to_contain_text("worker_error")
+    await expect(card).to_contain_text(evil)
+    overview.put(TASK, status="completed", error=None, result=evil, resultBytes=99)
+    other = await show(page, overview)
+    await expect(other.locator("pre")).to_have_count(2)
+
+    assert await page.evaluate("window.hacked") is None
+    assert await page.locator(".sse-tasks-TaskView :is(img, script)").count() == 0
+
+
+async def test_a_crafted_id_is_never_sent(page, overview):
+    """A type or an id that isn't shaped like one leads to no request at all, and to no buttons."""
+    card = await show(page, overview, task_type="../contents", task_id="../../kernels/1")
+    await expect(card).to_contain_text("../contents")
+    await expect(card.get_by_role("button")).to_have_count(0)
+    await page.wait_for_timeout(300)  # a request would have come by now
+
+    assert [request for request in overview.requests if "api" in request] == []
+
+
+async def test_the_last_line_of_output_follows(page, overview):
+    """The last line is that of a terminal: no escapes, what a progress bar wrote last, nothing empty."""
+    overview.output[TASK] = "é".encode()[1:] + b"first\n\x1b[1;31mred\x1b[0m 10%\rred 20%\r\n\n  \n"
+    overview.put(TASK, outputBytes=40)
+    card = await show(page, overview)
+    line = card.locator(".sse-tasks-TaskView-output")
+    await expect(line).to_have_text("red 20%")
+
+    overview.output[TASK] += b"more\n"
+    overview.put(TASK, outputBytes=45)
+    await expect(line).to_have_text("more")
+
+
+async def test_a_tracebacks_last_line_is_not_shown_twice(page, overview):
+    """Where the error says what the output's last line says, the line goes."""
+    overview.output[TASK] = b"Traceback (most recent call last):\nValueError: No such page\n"
+    overview.put(TASK, outputBytes=60)
+    card = await show(page, overview)
+    line = card.locator(".sse-tasks-TaskView-output")
+    await expect(line).to_be_visible()
+
+    overview.put(TASK, status="failed", error="ValueError: No such page", code="worker_error")
+    await expect(line).to_be_hidden()
+    await expect(card).to_contain_text("ValueError: No such page")
+
+
+async def test_the_output_is_asked_for_twice_a_second_at_most(page, overview):
+    """Forty snapshots in a second with more output each make three requests at most."""
+    overview.output[TASK] = b"line\n"
+    overview.put(TASK, outputBytes=1)
+    card = await show(page, overview)
+    await expect(card).to_contain_text("line")
+    overview.requests.clear()
+    for step in range(40):
+        overview.put(TASK, outputBytes=2 + step)
+        await page.wait_for_timeout(25)
+
+    assert 1 <= sum("output" in request for request in overview.requests) <= 3
+
+
+async def test_a_card_does_not_jump_while_it_moves(page, overview):
+    """From waiting over running and paused to its end a card keeps its height."""
+    overview.put(TASK, status="idle")
+    card = await show(page, overview)
+    heights = []
+    for changes in [
+        {"status": "idle", "position": 2},
+        {"status": "running", "startedAt": ago(3), "progress": {"current": 1}},
+        {"message": "m" * 300, "progress": {"percentage": 3.5, "current": 1, "total": 30}},
+        {"requested": "pause"},
+        {"status": "paused", "requested": None},
+        {"status": "aborted", "endedAt": ago(0)},
+    ]:
+        overview.put(TASK, **changes)
+        await expect(card).to_have_attribute("data-status", overview.tasks[TASK]["status"])
+        heights.append((await card.bounding_box())["height"])
+
+    assert len(set(heights)) == 1
+
+
+async def test_results_open_when_short(page, overview):
+    """A short result is open and pretty, a long one is closed, fetched when it is opened."""
+    overview.put(TASK, status="completed", result={"a": [1, 2]}, resultBytes=11)
+    card = await show(page, overview)
+    await expect(card.get_by_role("region", name="Result")).to_have_text('{ "a": [ 1, 2 ] }')
+
+    other = TASK[::-1]
+    overview.put(other, status="running")
+    card = await show(page, overview, task_id=other)
+    await expect(card).to_have_attribute("data-status", "running")
+    whole = {"rows": [{"n": n} for n in range(2000)]}
+    overview.tasks[other] |= {"status": "completed", "cursor": 900}
+    overview.send({"type": "snapshot", "task": overview.tasks[other] | {"resultBytes": 20_000}})
+    overview.tasks[other] |= {"resultBytes": 20_000, "result": whole}
+    await expect(card).to_have_attribute("data-status", "completed")
+    await expect(card.get_by_role("region", name="Result")).to_be_hidden()
+    await card.locator("summary").click()
+    await expect(card.get_by_role("region", name="Result")).to_contain_text('"n": 3')
+
+
+async def test_focus_survives_the_end(page, overview):
+    """When the focused button vanishes at the end, the card has the focus, not the page's body."""
+    overview.put(TASK)
+    card = await show(page, overview)
+    await card.get_by_role("button", name="Abort").focus()
+
+    overview.put(TASK, status="failed", error="It broke", code="worker_error")
+    await expect(card).to_be_focused()
+    await expect(card.get_by_role("alert")).to_contain_text("It broke")
+
+
+async def test_an_old_failure_is_no_alert(page, overview):
+    """A notebook with failed tasks isn't read out when it is opened."""
+    overview.put(TASK, status="failed", error="It broke")
+    card = await show(page, overview)
+    await expect(card).to_contain_text("It broke")
+
+    assert await card.get_by_role("alert").count() == 0
+
+
+async def test_keys_are_the_cards_own(page, overview):
+    """Every element that can have the focus carries the mark by which JupyterLab leaves its keys alone."""
+    overview.put(TASK, status="completed", result=1, resultBytes=1)
+    card = await show(page, overview)
+    await expect(card).to_have_attribute("data-status", "completed")
+
+    unmarked = "section [tabindex], section button, section summary, section"
+    assert await page.locator(f":is({unmarked}):not([data-lm-suppress-shortcuts])").count() == 0
+
+
+async def test_the_state_from_before_is_shown_until_the_server_answers(page, overview):
+    """`last` fills the card at once; what the server says replaces it."""
+    overview.put(TASK, message="new")
+    await page.goto(overview.url)
+    await page.wait_for_function("() => Boolean(window.show)")
+    shown = await page.evaluate(
+        "(id) => { show('your-task', id, { status: 'paused', message: 'old' });"
+        "return document.querySelector('.sse-tasks-TaskView').innerText; }", TASK)
+
+    assert "old" in shown and "Paused" in shown
+    await expect(page.locator(".sse-tasks-TaskView")).to_contain_text("new")
+
+
+async def test_a_disposed_view_leaves_nothing(page, overview):
+    """After its dispose function the card is gone and the stream is closed."""
+    overview.put(TASK)
+    await show(page, overview)
+    await expect(page.locator(".sse-tasks-TaskView[data-connection=live]")).to_have_count(1)
+
+    async with page.expect_event("requestfailed"):
+        await page.evaluate("dispose()")
+    await expect(page.locator(".sse-tasks-TaskView")).to_have_count(0)
+
+
+async def test_the_widgets_module_parses(page, overview):
+    """The front end's files joined to one module, as the widget ships it, load in a browser and export a render."""
+    from sse_tasks.widget import TaskWidget
+
+    await page.goto(overview.url)
+    kind = await page.evaluate(
+        "async (text) => { const url = URL.createObjectURL(new Blob([text], { type: 'text/javascript' }));"
+        "return typeof (await import(url)).default.render; }", str(TaskWidget._esm))
+
+    assert kind == "function"

@@ -1,0 +1,95 @@
+"""A forkserver that is killed, or whose keeper or runner is, between two steps of a hand-over; once.
+
+``stepping_forkserver.py STEP REACHED -m sse_tasks.worker.forkserver …``: stands in for an interpreter. The first process
+that comes to STEP makes the file REACHED and kills itself. The product has no hook for this: functions are wrapped here.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from sse_tasks.worker import forkserver, keeper, runner
+
+step, reached = sys.argv[1:3]
+sys.argv[:] = ["forkserver", *sys.argv[5:]]
+
+
+def die(*_: Any) -> None:
+    try:
+        os.close(os.open(reached, os.O_CREAT | os.O_EXCL))
+    except FileExistsError:
+        return
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def before(owner: Any, name: str) -> None:
+    """Dies where ``name`` would be called."""
+    _wrap(owner, name, lambda call: (die(), call())[1])
+
+
+def after(owner: Any, name: str) -> None:
+    """Dies where ``name`` has returned."""
+    def dying(call: Callable[[], Any]) -> Any:
+        returned = call()
+        die()
+        return returned
+
+    _wrap(owner, name, dying)
+
+
+def _wrap(owner: Any, name: str, how: Callable[[Callable[[], Any]], Any]) -> None:
+    function = getattr(owner, name)
+    setattr(owner, name, lambda *args, **kwargs: how(lambda: function(*args, **kwargs)))
+
+
+def wrap() -> None:
+    match step:
+        case "forkserver-has-taken-the-task":
+            after(forkserver.Forkserver, "_take_task")
+        case "forkserver-has-taken-a-slot":
+            before(forkserver, "fork_pair")
+        case "forkserver-has-forked":
+            before(forkserver.Forkserver, "_hand_over")
+        case "forkserver-has-unmarked":
+            sending = forkserver.send
+
+            def send_or_die(sock: Any, message: dict[str, Any], fds: Any = None) -> None:
+                if fds:
+                    die()
+                sending(sock, message, fds)
+
+            forkserver.send = send_or_die
+        case "forkserver-has-handed-over":
+            after(forkserver.Forkserver, "_hand_over")
+        case "keeper-has-received":
+            before(keeper, "Keeper")
+        case "keeper-has-its-bell":
+            before(keeper.Keeper, "_first_state")
+        case "keeper-has-read-the-requests":
+            after(keeper.Keeper, "_first_state")
+        case "keeper-has-written-running":
+            before(keeper, "send")
+        case "keeper-has-given-the-task":
+            after(keeper, "send")
+        case "keeper-has-the-result":
+            after(keeper, "write_result")
+        case "keeper-has-written-the-end":
+            after(keeper.Keeper, "_handle_gone")
+        case "runner-has-begun":
+            before(runner, "die_with_parent")
+        case "runner-has-its-task":
+            before(runner, "_enter")
+        case "runner-has-its-result":
+            after(runner, "_run")
+        case "runner-has-reported":
+            before(runner, "_leave")
+        case _:
+            raise SystemExit(f"there is no step {step!r}")
+
+
+wrap()
+forkserver.main()

@@ -1,0 +1,213 @@
+"""Errors are always JSON, with a stable code and a sentence that a person can act on."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import Any
+
+import pytest
+
+from sse_tasks.types import new_task_id
+
+NO_ID = "0" * 26
+
+
+@pytest.fixture
+def extension_config() -> dict[str, Any]:
+    return {"SseTasksApp": {"max_input_bytes": 1000, "interpreters": {"own": sys.executable, "gone": "/no/python"}}}
+
+
+def assert_error(answer: Any, status: int, code: str, path: str | None = None) -> str:
+    """The shape of every error; gives its message."""
+    assert answer.status == status, answer.body
+    assert answer.headers["Content-Type"] == "application/json"
+    error = answer.json
+    assert set(error) == {"success", "code", "message", "errors"}
+    assert error["success"] is False and error["code"] == code
+    assert error["message"] and "Traceback" not in answer.body.decode()
+    if path is not None:
+        assert path in [one["path"] for one in error["errors"]], error
+        assert all(one["message"] for one in error["errors"])
+    return error["message"]
+
+
+@pytest.mark.parametrize("body", [b"{", b"\xff\xfe{}", b'{"text": NaN}', b'{"text": Infinity}', b"[" * 1000, b"text=x"])
+async def test_not_json(call, body):
+    """400: what can't be read as JSON, NaN among it."""
+    assert_error(await call("POST", "tasks/echo", raw=body), 400, "not_json")
+
+
+@pytest.mark.parametrize("body", [[], "text", 5, None, True])
+async def test_json_that_is_no_object(call, body):
+    """422: an input is an object."""
+    assert_error(await call("POST", "tasks/echo", raw=json.dumps(body).encode()), 422, "invalid_input", "")
+
+
+async def test_input_that_does_not_fit(call):
+    """422: each wrong top-level field is listed, unknown ones included."""
+    answer = await call("POST", "tasks/echo", {"text": 5, "times": "x", "more": 1})
+
+    assert_error(answer, 422, "invalid_input")
+    assert sorted(one["path"] for one in answer.json["errors"]) == ["more", "text", "times"]
+
+
+@pytest.mark.parametrize(("path", "value"), [
+    ("timeout", "soon"), ("timeout", "0"), ("timeout", "-1"), ("timeout", "nan"), ("retries", "x"), ("retries", "2"),
+    ("retries", "1.5"), ("interpreter", "ow"), ("name", "x" * 300), ("tag", "x" * 300), ("tmieout", "5")])
+async def test_start_options_that_make_no_sense(call, path, value):
+    """422 with the parameter as path; one that isn't known is not silently ignored."""
+    message = assert_error(await call("POST", "tasks/echo", {}, **{path: value}), 422, "invalid_parameter", path)
+
+    if path == "tmieout":
+        assert "timeout" in message
+    if (path, value) == ("interpreter", "ow"):
+        assert "own" in message
+    if (path, value) == ("retries", "2"):
+        assert "this version doesn't retry" in message
+
+
+async def test_start_in_a_named_interpreter(call, ended):
+    """HTTP names an interpreter, never a path; one that isn't there is 503 and says when to come back."""
+    answer = await call("POST", "tasks/echo", {"text": "x"}, interpreter="own")
+    assert (await ended("echo", answer.json["taskId"]))["interpreter"] == sys.executable
+
+    answer = await call("POST", "tasks/echo", {"text": "x"}, interpreter="gone")
+    assert_error(answer, 503, "workers_unavailable")
+    assert int(answer.headers["Retry-After"]) > 0
+    for answer in (await call("POST", "tasks/echo", {}, interpreter=sys.executable),
+                   await call("GET", "task-types", interpreter="nope")):
+        assert_error(answer, 422, "invalid_parameter", "interpreter")
+
+
+@pytest.mark.parametrize(("path", "value"), [
+    ("status", "run"), ("limit", "0"), ("limit", "x"), ("limit", "1.5"), ("limit", "9" * 400), ("after", "x"),
+    ("type", "No Type"), ("state", "idle")])
+async def test_list_parameters_that_make_no_sense(call, path, value):
+    """422 with the parameter as path."""
+    assert_error(await call("GET", "tasks", **{path: value}), 422, "invalid_parameter", path)
+
+
+async def test_a_missing_task_id(call):
+    """422: the stream and the abort need to know which task."""
+    for method in ("GET", "DELETE"):
+        assert_error(await call(method, "tasks/echo"), 422, "invalid_parameter", "taskId")
+
+
+async def test_unknown_types_say_the_near_names(call):
+    """404 for a type that isn't there."""
+    message = assert_error(await call("POST", "tasks/ecco", {}), 404, "not_found")
+
+    assert "echo" in message
+
+
+async def test_unknown_and_malformed_names_are_404(call, start, app, monkeypatch):
+    """404: unknown tasks, tasks of another type, and names that can't be any; those touch no disk."""
+    task_id = await start("echo")
+    for part in ("", "/updates", "/output", "/items", "/result", "/files", "/files/x"):
+        assert_error(await call("GET", f"tasks/count/{task_id}{part}"), 404, "not_found")
+        assert_error(await call("GET", f"tasks/echo/{NO_ID}{part}"), 404, "not_found")
+    assert_error(await call("DELETE", f"tasks/count/{task_id}"), 404, "not_found")
+    assert_error(await call("DELETE", "tasks/count", taskId=task_id), 404, "not_found")
+    assert_error(await call("POST", "tasks/count", {"action": "pause", "taskId": task_id}), 404, "not_found")
+
+    monkeypatch.setattr(type(app.manager), "folder", None)
+    for bad in ("UPPER", "x" * 65, "-x", "%2e%2e", "ü"):
+        assert_error(await call("GET", f"tasks/{bad}", taskId=task_id), 404, "not_found")
+        assert_error(await call("POST", f"tasks/{bad}", {}), 404, "not_found")
+        assert_error(await call("GET", f"tasks/{bad}/{task_id}"), 404, "not_found")
+    for bad in ("short", "X" * 26, "..", "0" * 27, "0" * 25 + "/"):
+        assert_error(await call("GET", "tasks/echo", taskId=bad), 404, "not_found")
+        assert_error(await call("DELETE", "tasks/echo", taskId=bad), 404, "not_found")
+        assert_error(await call("POST", "tasks/echo", {"action": "pause", "taskId": bad}), 404, "not_found")
+
+
+async def test_near_task_ids(call, start):
+    """404 for an id with a typing mistake says the one that was meant."""
+    task_id = await start("echo")
+    other = task_id[:-1] + ("0" if task_id[-1] != "0" else "1")
+
+    assert task_id in assert_error(await call("GET", f"tasks/echo/{other}"), 404, "not_found")
+
+
+async def test_other_addresses_and_methods(call, start):
+    """404 and 405 below our addresses are ours, too; 405 says what is possible."""
+    task_id = await start("echo")
+    for path in (f"tasks/echo/{task_id}/nothing", "tasks/echo/x/y/z", "task-types/echo"):
+        assert_error(await call("GET", path), 404, "not_found")
+    for method, path in (("PUT", "tasks"), ("POST", "tasks"), ("PATCH", "tasks/echo"), ("PUT", "task-types"),
+                         ("POST", f"tasks/echo/{task_id}/output")):
+        answer = await call(method, path, {})
+        assert_error(answer, 405, "method_not_allowed")
+        assert "GET" in answer.headers["Allow"]
+
+
+async def test_controls_of_an_ended_task(call, start, ended):
+    """409: pause, resume and abort of an ended task, which stays as it is."""
+    task_id = await start("echo")
+    before = await ended("echo", task_id)
+
+    for action in ("pause", "resume"):
+        answer = await call("POST", "tasks/echo", {"action": action, "taskId": task_id})
+        assert "completed" in assert_error(answer, 409, "task_ended")
+    assert_error(await call("DELETE", "tasks/echo", taskId=task_id), 409, "task_ended")
+    assert await ended("echo", task_id) == before
+
+
+async def test_what_needs_an_ended_task(call, start, ended):
+    """409: result and forgetting of a live task; 404: the result of one that has none."""
+    task_id = await start("forever")
+    assert_error(await call("GET", f"tasks/forever/{task_id}/result"), 409, "task_live")
+    assert_error(await call("DELETE", f"tasks/forever/{task_id}"), 409, "task_live")
+    await call("DELETE", "tasks/forever", taskId=task_id)
+    await ended("forever", task_id)
+
+    assert "aborted" in assert_error(await call("GET", f"tasks/forever/{task_id}/result"), 404, "not_found")
+
+
+async def test_a_body_that_is_too_large(call):
+    """413: more than max_input_bytes."""
+    assert "1,000" in assert_error(await call("POST", "tasks/echo", {"text": "x" * 1000}), 413, "input_too_large")
+
+
+@pytest.mark.parametrize("where", ["tasks"])
+async def test_a_data_folder_that_cannot_be_written(call, app, where, monkeypatch):
+    """507: the folder is gone read-only, said with what to do."""
+    await call("GET", "task-types")
+    folder = app.manager.root / where
+    hidden = folder.with_name("hidden")
+    os.rename(folder, hidden)
+    folder.write_text("no folder")  # a mode of 0500 would not stop root
+    try:
+        answer = await call("POST", "tasks/echo", {})
+    finally:
+        folder.unlink()
+        os.rename(hidden, folder)
+
+    assert "data_dir" in assert_error(answer, 507, "storage_unwritable")
+
+
+async def test_a_fault_of_the_server_shows_no_traceback(call, app, monkeypatch):
+    """500: what nobody foresaw is in the server's log, not on the wire."""
+    def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("a secret of the code")
+
+    monkeypatch.setattr(type(app.manager), "list", broken)
+    answer = await call("GET", "tasks")
+
+    assert_error(answer, 500, "internal_error")
+    assert "secret" not in answer.body.decode()
+
+
+async def test_a_file_name_is_one_segment(call, raw, start, ended):
+    """404: nothing outside ``files/`` has a name there, however it is written; links and pipes have none."""
+    task_id = await start("leaves-files")
+    await ended("leaves-files", task_id)
+    url = f"tasks/leaves-files/{task_id}/files"
+    for name in ("..", "%2e%2e", "%2e%2e%2ftask.json", "..%2ftask.json", "../task.json", "%2fetc%2fpasswd", "link",
+                 "fifo", "folder", "no", "a%00b", ".", "x" * 300):
+        answer = await raw("GET", f"{url}/{name}")
+        assert answer.status == 404 and b"application/json" in answer.head, name
+    assert (await raw("GET", f"{url}/%64ot.png")).status == 200
+    assert_error(await call("GET", f"tasks/echo/{new_task_id()}/files/x"), 404, "not_found")
