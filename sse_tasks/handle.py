@@ -305,7 +305,7 @@ class Task(traitlets.HasTraits):
         on_complete, on_error = self._on_complete, self._on_error
         if info.status is Status.COMPLETED:
             # A result may be large: it is read for those only who ask for it.
-            if self._trait_notifiers.get("result"):
+            if any(self._trait_notifiers.get(name) for name in ("result", traitlets.All)):
                 self._call(lambda: self._notify("result", None, self.result))
             if on_complete is not None:
                 self._call(lambda: on_complete(self.result))

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+import msgspec
 from traitlets import Float, Int, List, Unicode, default
 from traitlets.config import Configurable
 
@@ -49,6 +50,8 @@ from .wire import to_plain
 __all__ = ["TaskManager", "default_manager"]
 
 Action = Literal["pause", "resume", "abort"]
+
+_KEPT_RESULT_BYTES = 4096  # of an ended task in memory; a larger result is read anew each time
 
 
 class TaskManager(Configurable):
@@ -258,10 +261,11 @@ class TaskManager(Configurable):
         return spec
 
     def _info(self, task_id: str) -> TaskInfo:
+        folder = self._folder(task_id)
         known = self._ended.get(task_id)
         if known is not None:
-            return known
-        folder = self._folder(task_id)
+            update, _ = folder.latest() if known.result is None and known.result_bytes is not None else (None, 0)
+            return msgspec.structs.replace(known, result=update.result if update else known.result)
         spec = self._spec_of(task_id)
         update, cursor = folder.latest()
         lost: dict[str, Any] = {}
@@ -282,7 +286,8 @@ class TaskManager(Configurable):
                 setattr(info, field, getattr(update, field))
             if info.status in ENDED:
                 info.ended_at = update.timestamp
-                self._ended[task_id] = info
+                kept = None if (info.result_bytes or 0) > _KEPT_RESULT_BYTES else info.result
+                self._ended[task_id] = msgspec.structs.replace(info, result=kept)
             elif info.started_at is None:
                 info.position = self._position(task_id)
         for field, value in lost.items():

@@ -1,4 +1,4 @@
-"""``your-task``: what a task looks like. Five steps, told as they are done; between them it can be paused or aborted."""
+"""``your-task``: what a task looks like. Five steps, told as they are done, with a checkpoint after each."""
 
 from __future__ import annotations
 

@@ -125,9 +125,9 @@ function keepFocus(el, taskId) {
     newest.get(taskId).firstElementChild?.focus({ preventScroll: true });
   });
   el.addEventListener('focusin', () => { focused = taskId; });
-  el.addEventListener('focusout', ({ relatedTarget }) => queueMicrotask(() => {
+  el.addEventListener('focusout', () => queueMicrotask(() => {
     if (!el.isConnected) restore(); // the new view may have come before the old one went, or after
-    else if (!el.contains(relatedTarget)) focused = undefined; // the person went elsewhere
+    else if (!el.contains(document.activeElement)) focused = undefined; // the person went elsewhere
   }));
   restore();
 }

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -228,11 +231,8 @@ def test_the_extension_can_be_loaded_again(kernel: Kernel) -> None:
     kernel.run("%load_ext sse_tasks")
 
 
-def test_a_plain_terminal_gets_text(notebook_folder) -> None:  # noqa: ANN001
+def test_a_plain_terminal_gets_text(notebook_folder: Path) -> None:
     """IPython without a kernel: options, tables and results work, the view is a line of text."""
-    import subprocess
-    import sys
-
     done = subprocess.run(
         [sys.executable, "-m", "IPython", "--colors=NoColor", "--simple-prompt", "-c",
          "%load_ext sse_tasks\n%start_task steps --wait\n%tasks\n%start_task nothing"],

@@ -151,15 +151,12 @@ class Task:
             return []
 
     def runner(self) -> int:
-        """The process of the worker."""
+        """The process of the worker: the keeper's oldest child."""
         def look() -> list[int]:
             return [pid for pid in living() if command_of(pid).startswith("sse-task ") and self.task_id in
-                    command_of(pid) and "keeper" not in command_of(pid)]
+                    command_of(pid) and (facts := _facts(pid)) and facts[1] == self.keeper()]
 
-        pids = wait_for("the runner", look)
-        ours = [pid for pid in pids if (facts := _facts(pid)) and facts[1] == self.keeper()]
-        assert len(ours) == 1, pids
-        return ours[0]
+        return min(wait_for("the runner", look))
 
     def keeper(self) -> int:
         def look() -> list[int]:
@@ -189,7 +186,7 @@ class Place:
     def start(self, task_type: str, manager: TaskManager | None = None, *, options: dict[str, Any] | None = None,
               **input: Any) -> Task:
         manager = manager or (self._managers[0] if self._managers else self.manager())
-        return Task(manager, manager.start(task_type, input, **(options or {})).task_id)
+        return Task(manager, manager.start(task_type.replace("_", "-"), input, **(options or {})).task_id)
 
     def stepping_interpreter(self, step: str) -> str:
         """An interpreter whose forkserver, keeper or runner is killed at ``step``, the first time that it gets there."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import time
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +27,7 @@ def test_a_real_page(expectation: Path) -> None:
     expected = json.loads(expectation.read_text("utf-8"))
     source = expectation.with_name(expected["file"]).read_bytes().decode("utf-8", "replace")
 
-    began = time.process_time()
     page = read_page(source, "http://page.example/reviews")
-    seconds = time.process_time() - began
 
     if "plain HTML" in expected["kind"]:
         assert page.reviews == []
@@ -38,7 +35,6 @@ def test_a_real_page(expectation: Path) -> None:
     assert len(page.reviews) == expected["expected_reviews"]
     for checked in expected["hand_checked"]:
         assert any(_fits(review, checked) for review in page.reviews), checked
-    assert seconds < 1.0
 
 
 def _fits(review: Any, checked: dict[str, Any]) -> bool:

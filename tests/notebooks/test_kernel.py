@@ -1,0 +1,222 @@
+"""Handle and view in a real kernel: callbacks, a busy kernel, a restarted one, an interrupted one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+
+from .conftest import CellRun, Kernel
+
+
+def state(run: CellRun) -> list[str]:
+    """The statuses that the widgets' snapshots were set to by comm messages of this cell."""
+    updates = [content["data"] for content in run.of("comm_msg") if content["data"].get("method") == "update"]
+    return [update["state"]["snapshot"]["status"] for update in updates if "snapshot" in update["state"]]
+
+
+def test_callbacks_print_into_the_cell_that_made_them(kernel: Kernel) -> None:
+    """Once, with the result, between two cells; not into the cell that ran in the meantime."""
+    made = kernel.run("from IPython.display import display\n"
+                      "def done(result):\n    print('complete', result)\n    display({'a': result})\n"
+                      "u = use_task(on_complete=done, on_error=print)")
+    started = kernel.run("u.start('steps', {'steps': 4, 'seconds': 0.1});")
+    busy = kernel.run("u.wait()\ntime.sleep(0.3)\nprint('busy')")
+
+    kernel.until(lambda: "complete" in made.text() and made.of("display_data"), "the callback's output")
+    after = kernel.run("print('after')")
+    assert (made.text(), started.text(), busy.text(), after.text()) == ("complete 4\n", "", "busy\n", "after\n")
+
+
+def test_errors_are_called_back(kernel: Kernel) -> None:
+    """`on_error` gets the sentence of a task that failed; of one that was aborted neither callback is called."""
+    made = kernel.run("def told(how):\n    return lambda what: print(how, what)\n"
+                      "u = use_task(on_complete=told('complete'), on_error=told('error'))\n"
+                      "u.start('steps', until=1);")
+    kernel.until(lambda: made.text(), "the callback's output")
+    assert made.text() == "error The shop is closed.\n"
+
+    made = kernel.run("u = use_task(on_complete=told('complete'), on_error=told('error'))\n"
+                      "seen = []\nu.observe(lambda change: seen.append(change.new), 'status')\n"
+                      "u.start('steps', seconds=60)\nu.abort()")
+    kernel.until(lambda: kernel.run("str(seen[-1:])").result == "[<Status.ABORTED: 'aborted'>]", "the end")
+    assert made.text() == ""
+
+
+def test_callbacks_come_also_when_the_task_had_ended_before(kernel: Kernel) -> None:
+    """`get_task(…, on_complete=…)` of an ended task calls back, once."""
+    kernel.run("t = start_task('steps')\nt.wait()")
+
+    made = kernel.run("get_task(t.task_id, on_complete=lambda result: print('complete', result));")
+    kernel.until(lambda: made.text(), "the callback's output")
+    kernel.run("1")
+    assert made.text() == "complete 3\n"
+
+
+def test_a_callback_that_raises_is_shown_in_its_cell(kernel: Kernel) -> None:
+    """Its traceback lands there, and the kernel goes on."""
+    made = kernel.run("use_task(on_complete=lambda result: 1 / 0).start('steps');")
+
+    kernel.until(lambda: "ZeroDivisionError" in made.text("stderr"), "the traceback")
+    assert kernel.run("1 + 1").result == 2
+
+
+def test_callbacks_run_on_the_kernels_main_thread(kernel: Kernel) -> None:
+    """So they may touch what cells touch. A handle that nobody holds is called back all the same."""
+    kernel.run("import gc, threading\nthreads = []\ndef done(_):\n    threads.append(threading.current_thread().name)\n"
+               "use_task(on_complete=done).start('steps', seconds=0.1);")
+    kernel.run("_ = gc.collect()")
+
+    kernel.until(lambda: kernel.run("threads").result, "the callback")
+    assert kernel.run("threads").result == ["MainThread"]
+
+
+def test_traits_are_observed(kernel: Kernel) -> None:
+    """Changes of status, progress, message, error, result and is_connected reach observers, in order, to the last."""
+    kernel.run("changes = []\nt = use_task()\n"
+               "t.observe(lambda change: changes.append((change.name, change.new)))\n"
+               "t.start('steps', seconds=0.1)\nt.is_connected")
+
+    kernel.until(lambda: kernel.run("[c for c in changes if c == ('is_connected', False)]").result, "the end")
+    last = kernel.run("last = dict(changes)\nstr(last['status']), last['progress'].current, last['result']").result
+    assert last == ("completed", 3.0, 3)
+    assert kernel.run("[str(value) for name, value in changes if name == 'status']").result[-1] == "completed"
+    assert kernel.run("[v for name, v in changes if name == 'is_connected']").result == [True, False]
+
+
+def test_traits_are_fresh_while_a_cell_runs(kernel: Kernel) -> None:
+    """A loop over `t.status` ends: what is read is what is the case, though no observer was called yet."""
+    run = kernel.run("t = start_task('steps', seconds=0.05)\nwhile not t.is_done:\n    time.sleep(0.01)\n"
+                     "str(t.status), t.result, t.progress.current")
+
+    assert run.result == ("completed", 3, 3.0)
+
+
+def test_the_view_moves_while_the_kernel_is_busy(kernel: Kernel) -> None:
+    """Snapshots go to the pages from a thread, at most ten a second, the last one at the end."""
+    kernel.run("%start_task steps --steps 100 --seconds 0.02")
+    busy = kernel.run("time.sleep(3)")
+
+    seen = state(busy)
+    assert 5 < len(seen) < 35
+    assert seen[0] == "running" and seen[-1] == "completed"
+
+
+def test_the_cell_says_in_the_end_how_its_task_ended(kernel: Kernel) -> None:
+    """HTML and text in the notebook are replaced once, by the last state."""
+    shown = kernel.run("t = %start_task steps").of("display_data")[0]
+    waited = kernel.run("t.wait()")
+
+    def update():
+        return [content for run in kernel.runs.values() for content in run.of("update_display_data")
+                if content["transient"]["display_id"] == shown["transient"]["display_id"]]
+
+    kernel.until(update, "the last state")
+    kernel.run("time.sleep(0.3)")
+    [last] = update()
+    assert "completed" in last["data"]["text/plain"] and "Completed" in last["data"]["text/html"]
+    assert last in waited.of("update_display_data")
+
+
+def test_buttons_without_a_server_ask_the_task(kernel: Kernel) -> None:
+    """What a page sends through the widget's comm pauses and aborts, and a late click is answered with a sentence."""
+    run = kernel.run("t = %start_task steps --seconds 60\n"
+                     "updates = t.updates()\nnext(u for u in updates if u.progress)")
+    comm_id = next(content["comm_id"] for content in run.of("comm_open") if "task_id" in content["data"]["state"])
+
+    def click(number: int, action: str) -> None:
+        content = {"comm_id": comm_id, "data": {"method": "custom", "content": {
+            "type": "ask", "id": number, "action": action}}}
+        kernel.client.shell_channel.send(kernel.client.session.msg("comm_msg", content))
+
+    def answer(number: int) -> dict:
+        messages = [*kernel.others, *(message for run in kernel.runs.values() for message in run.messages)]
+        answers = [message["content"]["data"].get("content", {}) for message in messages
+                   if message["msg_type"] == "comm_msg"]
+        return next((found for found in answers if found.get("id") == number), {})
+
+    click(1, "pause")
+    kernel.run("next(u for u in updates if u.status == 'paused')")
+    click(2, "abort")
+    kernel.run("[u for u in updates][-1]")
+    click(3, "pause")
+    assert "it is aborted already" in kernel.until(lambda: answer(3), "the answer")["error"]
+    assert "error" not in kernel.until(lambda: answer(1), "the answer")
+
+
+def test_a_task_survives_a_restart_of_its_kernel(kernel: Kernel) -> None:
+    """The kernel is killed in mid-task: the task goes on, and `get_task()` finds it as this notebook's last."""
+    task_id = kernel.run("t = %start_task steps --steps 200 --seconds 0.02 --quiet\nt.task_id").result
+
+    kernel.restart()
+
+    kernel.run("%load_ext sse_tasks\nfrom sse_tasks import *\nimport time")
+    assert kernel.run("t = get_task()\nt.task_id, str(t.status), t.is_connected").result == (task_id, "running", True)
+    made = kernel.run("u = get_task(on_complete=lambda result: print('complete', result))\nu.wait()")
+    assert made.result == 200
+    kernel.until(lambda: made.text() == "complete 200\n", "the callback")
+    assert kernel.run("%task_output").text().startswith("step 1\n")
+
+
+def test_ctrl_c_ends_the_waiting_not_the_task(kernel: Kernel) -> None:
+    """An interrupted `wait()` raises KeyboardInterrupt at once."""
+    for wait in ("t.wait()", "for u in t.updates(): pass", "await t"):
+        kernel.run("t = start_task('steps', seconds=60)\nupdates = t.updates()\nnext(u for u in updates if u.progress)")
+        waiting = kernel.begin(f"print('now', flush=True)\n{wait}")
+        kernel.until(lambda waiting=waiting: "now" in waiting.text(), "the wait")
+
+        kernel.manager.interrupt_kernel()
+
+        kernel.finish(waiting, fails=True)
+        assert waiting.reply["ename"] in ("KeyboardInterrupt", "CancelledError")
+        assert kernel.run("str(t.status)\n").result == "running"
+        kernel.run("t.abort()")
+
+
+def test_a_task_can_be_awaited(kernel: Kernel) -> None:
+    """`await t` and `async for`, on the kernel's loop, which goes on in the meantime."""
+    run = kernel.run("import asyncio\nticks = 0\nasync def tick():\n    global ticks\n    while True:\n"
+                     "        ticks += 1\n        await asyncio.sleep(0.01)\n"
+                     "ticking = asyncio.ensure_future(tick())\nt = start_task('steps', seconds=0.2)\n"
+                     "statuses = [str(u.status) async for u in t.updates()]\nticking.cancel()\n"
+                     "await t, statuses[0], statuses[-1], ticks > 10")
+
+    assert run.result == (3, "idle", "completed", True)
+
+
+def test_a_function_of_the_notebook_is_a_task(kernel: Kernel) -> None:
+    """It travels by value with what it uses, needs no ctx, and its prints are its output."""
+    kernel.run("from dataclasses import dataclass\nimport msgspec\nfactor = 3\n"
+               "@dataclass\nclass Point:\n    x: int\n"
+               "class Box(msgspec.Struct):\n    size: int\n    name: str = 'box'\n"
+               "def helper(x):\n    return x * factor\n"
+               "@task\ndef my_task(point: Point, box: Box, times: int = 1) -> dict:\n"
+               "    print('at', point, box)\n    return {'x': helper(point.x) * times, 'box': box.size}")
+
+    run = kernel.run("t = my_task.start(point={'x': 2}, box=Box(5))\nt.wait(), t.task_type, t.output()")
+    assert run.result == ({"x": 6, "box": 5}, "my-task", "at Point(x=2) Box(size=5, name='box')\n")
+    assert kernel.run("my_task.start(point={'x': 'a'})", fails=True).reply["ename"] == "InvalidInputError"
+
+
+def test_pandas_and_widgets_are_loaded_when_needed(kernel: Kernel) -> None:
+    """`%load_ext` alone is quick: it imports neither, and no server."""
+    run = kernel.run("import subprocess, sys\nsubprocess.run([sys.executable, '-c', '''\nimport sys, sse_tasks\n"
+                     "print(sorted({'IPython', 'ipywidgets', 'anywidget', 'pandas', 'tornado', 'playwright', "
+                     "'jupyter_server'} & sys.modules.keys()))'''], capture_output=True, text=True).stdout")
+
+    assert run.result == "[]\n"
+
+
+def test_a_notebook_run_without_a_server_holds_the_end(notebook_folder: Path) -> None:
+    """nbclient, as nbconvert uses it: all works, and the saved outputs say how the tasks ended."""
+    cells = ["%load_ext sse_tasks", "t = %start_task steps --steps 5 --seconds 0.05", "t.wait()", "t.to_frame()", "t"]
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+
+    NotebookClient(notebook, kernel_name="python3", resources={"metadata": {"path": str(notebook_folder)}}).execute()
+
+    [shown] = notebook.cells[1].outputs
+    assert "completed" in shown.data["text/plain"] and "Completed" in shown.data["text/html"]
+    assert notebook.cells[2].outputs[0].data["text/plain"] == "5"
+    assert "2026-01-05" in notebook.cells[3].outputs[0].data["text/plain"]
+    assert "completed" in notebook.cells[4].outputs[0].data["text/plain"]
