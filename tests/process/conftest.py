@@ -65,6 +65,12 @@ def processes_of(task_id: str) -> list[int]:
     return [pid for pid in living() if pid != os.getpid() and (mark_of(pid) == task_id or task_id in command_of(pid))]
 
 
+def workers_of(task_id: str) -> list[int]:
+    """The same without the keeper, which writes the end and leaves right after."""
+    named = {pid: command_of(pid) for pid in processes_of(task_id)}
+    return [pid for pid, command in named.items() if command and not command.startswith("sse-task keeper")]
+
+
 def descendants(pid: int) -> list[int]:
     """The living processes below ``pid``, by parentage alone."""
     parents = {each: facts[1] for each in living() if (facts := _facts(each))}

@@ -259,7 +259,8 @@ def _message(state: CrawlState) -> str:
         says = f" It says that there are {state.declared}." if state.declared else ""
         return (f"No structured reviews (JSON-LD, microdata, RDFa, hReview) were found at {state.url}.{title}{says} "
                 f"{_capital(reason)}.")
-    return f"{_of(state)} reviews on {state.pages} page{'' if state.pages == 1 else 's'}; {reason}."
+    said = _reviews(state.found) if state.declared is None else f"{state.found} of {_reviews(state.declared)}"
+    return f"{said} on {state.pages} page{'' if state.pages == 1 else 's'}; {reason}."
 
 
 def _of(state: CrawlState) -> str:
