@@ -85,7 +85,8 @@ class _LoopBell:
 
     async def heard(self) -> None:
         try:
-            await asyncio.wait_for(self._event.wait(), _LOOK_SECONDS)
+            async with asyncio.timeout(_LOOK_SECONDS):  # wait_for swallows a cancellation that comes with the event
+                await self._event.wait()
         except TimeoutError:
             pass
         self._event.clear()

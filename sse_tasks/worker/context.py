@@ -95,6 +95,7 @@ class TaskContext(_Context):
             while not self._control.wants_abort:
                 if self._control.wants_pause:
                     end += self._control.stand_still()
+                    continue
                 left = end - time.monotonic()
                 if left <= 0:
                     break
@@ -153,9 +154,10 @@ class AsyncTaskContext(_Context):
         if not self._control.wants_pause:
             return 0.0
         began = time.monotonic()
-        self._control.say_paused()
         while self._control.wants_pause:
-            await self._changed(None, while_paused=True)
+            self._control.say_paused()
+            while self._control.is_paused:
+                await self._changed(None, while_paused=True)
         return time.monotonic() - began
 
     async def _changed(self, seconds: float | None, *, while_paused: bool) -> None:
@@ -169,7 +171,8 @@ class AsyncTaskContext(_Context):
         self._control.on_change.add(wake)
         try:
             self._control.read()
-            if self._control.wants_pause == while_paused and not self._control.wants_abort:
+            believed = self._control.is_paused if while_paused else not self._control.wants_pause
+            if believed and not self._control.wants_abort:
                 async with asyncio.timeout(seconds):
                     await heard.wait()
         except TimeoutError:

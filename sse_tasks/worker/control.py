@@ -51,8 +51,20 @@ class Shield:
             control.check()
 
 
+_held = threading.local()
+
+
+def _hold_sigterm() -> None:
+    """What is sent to a child that is just being forked waits until the child can end by it: Python would forget it."""
+    _held.before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+
+
+def _let_sigterm() -> None:
+    signal.pthread_sigmask(signal.SIG_SETMASK, _held.before)
+
+
 class Control:
-    """Reads the keeper's letters. ``say_paused`` reports that the worker stands still.
+    """Reads the keeper's letters. ``say_paused`` is called when the worker stands still.
 
     ``hold``: the worker has no ctx, so it is held in the signal handler while paused. ``interrupt`` is called instead
     of raising where the worker is a coroutine (it cancels its task, once).
@@ -60,7 +72,7 @@ class Control:
 
     def __init__(self, fd: int, say_paused: Callable[[], None]) -> None:
         self._fd = fd
-        self.say_paused = say_paused
+        self._say_paused = say_paused
         self._main = threading.get_ident()
         self._main_shield = Shield(self, counts=True)
         self._thread_shield = Shield(self, counts=False)
@@ -68,6 +80,7 @@ class Control:
         self.unread = False
         self._wants_pause = False
         self._wants_abort = False
+        self._resumed = False
         self._delivered = False
         self.raised = False
         self.hold = False
@@ -75,17 +88,19 @@ class Control:
         self.on_change: set[Callable[[], None]] = set()
 
     def listen(self) -> None:
+        self._pid = os.getpid()
         signal.signal(SIGNAL, self._on_signal)
         signal.signal(signal.SIGTERM, self._on_sigterm)
         for other in (signal.SIGUSR1, signal.SIGHUP, signal.SIGINT):
             signal.signal(other, signal.SIG_DFL)
-        os.register_at_fork(after_in_child=self._forget)
+        os.register_at_fork(before=_hold_sigterm, after_in_parent=_let_sigterm, after_in_child=self._forget)
 
     def _forget(self) -> None:
         """A process that the worker forks is not the worker: a signal ends it as it ends any other."""
         for number in (SIGNAL, signal.SIGTERM):
             if signal.getsignal(number) in (self._on_signal, self._on_sigterm):
                 signal.signal(number, signal.SIG_DFL)
+        _let_sigterm()
 
     @property
     def wants_abort(self) -> bool:
@@ -110,10 +125,12 @@ class Control:
                     self._wants_abort = True
                 else:
                     self._wants_pause = letter == PAUSE[0]
+                    self._resumed |= not self._wants_pause
 
     def _on_sigterm(self, signum: int, frame: object) -> None:
         """A shutdown: the keeper hears of it, and aborts with all that belongs to it, the grace and the end of it."""
-        os.kill(os.getppid(), signal.SIGTERM)
+        if os.getpid() == self._pid:
+            os.kill(os.getppid(), signal.SIGTERM)
 
     def open(self) -> None:
         """The worker's code begins: from here on it may be interrupted."""
@@ -167,7 +184,18 @@ class Control:
     def stand_still(self) -> float:
         """Reports the pause and waits until it is over; gives how long it took, in seconds."""
         began = time.monotonic()
-        self.say_paused()
         while self.wants_pause:
-            self.wait(None)
+            self.say_paused()
+            while self.is_paused:
+                self.wait(None)
         return time.monotonic() - began
+
+    def say_paused(self) -> None:
+        """Reports that the worker stands still."""
+        self._resumed = False
+        self._say_paused()
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether the pause that was reported lasts: resumed and paused again at once, it has to be reported anew."""
+        return self.wants_pause and not self._resumed

@@ -70,9 +70,9 @@ class Picture:
 
     def set_paused(self, paused: bool) -> None:
         now = time.monotonic()
-        if paused:
+        if paused and self._paused_since is None:
             self._paused_since = now
-        elif self._paused_since is not None:
+        elif not paused and self._paused_since is not None:
             self._paused_seconds += now - self._paused_since
             self._paused_since = None
 

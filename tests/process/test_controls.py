@@ -198,6 +198,7 @@ def test_a_worker_with_ctx_stops_in_it(shared_place: Place, patient: TaskManager
     running = task.until("running")
     task.ask("pause")
     task.until("paused")
+    a_while(shared_place)
     task.ask("abort")
 
     aborted(task)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -47,27 +47,30 @@ def start(manager: TaskManager, shop: Any) -> str:
     return manager.start("scrape-reviews", {"url": shop.url, "delay": 0}).task_id
 
 
-def tree_of(task_id: str) -> list[psutil.Process]:
-    """The task's processes by mark and by descent: Chromium's renderers hide their mark."""
-    found: dict[int, psutil.Process] = {}
+def tree_of(task_id: str) -> dict[psutil.Process, list[str]]:
+    """The task's processes with their command lines, by mark and by descent: Chromium's renderers hide their mark."""
+    found = {}
     for pid in marked(task_id):
-        process = psutil.Process(pid)
-        for member in [process, *process.children(recursive=True)]:
-            found[member.pid] = member
-    return list(found.values())
+        try:
+            process = psutil.Process(pid)
+            for member in [process, *process.children(recursive=True)]:
+                found[member] = member.cmdline()
+        except psutil.NoSuchProcess:
+            continue  # browsers start and end processes all the time
+    return found
 
 
-def assert_gone(manager: TaskManager, task_id: str, tree: list[psutil.Process]) -> None:
-    assert [process for process in tree if process.is_running() and process.status() != psutil.STATUS_ZOMBIE] == []
+def assert_gone(manager: TaskManager, task_id: str, tree: Iterable[psutil.Process]) -> None:
+    assert [process for process in tree if process.is_running()] == []
     assert marked(task_id) == []
     assert not os.path.exists(manager.folder(task_id).spec().temp_dir)
 
 
-def with_browser(manager: TaskManager, task_id: str) -> list[psutil.Process]:
+def with_browser(manager: TaskManager, task_id: str) -> dict[psutil.Process, list[str]]:
     """The tree once its browser has opened a page."""
     wait_for(manager, task_id, "the first reviews", lambda info: info.items > 0)
     tree = tree_of(task_id)
-    assert len([process for process in tree if "chrom" in process.name()]) > 3, tree
+    assert len([command for command in tree.values() if command and "chrom" in command[0]]) > 3, tree
     return tree
 
 
@@ -115,7 +118,7 @@ def test_a_killed_runner_leaves_no_browser(manager: TaskManager, slow_shop: Any)
     """SIGKILL of the process that runs the worker: the cause is named, and its browser goes too."""
     task_id = start(manager, slow_shop)
     tree = with_browser(manager, task_id)
-    runner = next(process for process in tree if process.cmdline()[0].startswith("sse-task scrape-reviews"))
+    runner = next(process for process, command in tree.items() if command[0].startswith("sse-task scrape-reviews"))
 
     os.kill(runner.pid, signal.SIGKILL)
     info = wait_for(manager, task_id, "its end", lambda info: info.is_ended)

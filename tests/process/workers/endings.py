@@ -204,3 +204,13 @@ def write_output(how: str) -> None:
             sys.stdout.close()
             os.close(1)
             os.close(2)
+
+
+@task
+def emit_for_ever(ctx: TaskContext) -> None:
+    number = 0
+    while True:
+        ctx.emit(number)
+        number += 1
+        if number % 7 == 0:
+            ctx.checkpoint({"done": number})

@@ -85,7 +85,11 @@ async def crawl(ctx: AsyncTaskContext, input: ScrapeReviewsInput) -> ScrapeRevie
             await _visit(ctx, input, state, session, polite)
             state.cookies = await session.cookies()
             await ctx.checkpoint(msgspec.to_builtins(state))
-    return summary(state)
+    output = summary(state)
+    ctx.message(output.message)
+    if output.declared is None and not output.partial:  # measured by pages so far, of which there were fewer
+        ctx.progress(output.found, output.found, "Done")
+    return output
 
 
 async def _visit(ctx: AsyncTaskContext, input: ScrapeReviewsInput, state: CrawlState, session: BrowserSession,
