@@ -1,7 +1,7 @@
 """How many reviews the whole task finds on saved real pages, beside how many people counted, and what reading costs.
 
-Each page is served on loopback and scraped by ``scrape-reviews`` in a process of its own with a real browser. The folder
-is named by SSE_TASKS_REVIEW_PAGES: ``X.html`` with ``X.html.expected.json`` beside it.
+Each page is served on loopback and scraped by ``scrape-reviews`` in a process of its own with a real browser. The
+folder is named by SSE_TASKS_REVIEW_PAGES: ``X.html`` with ``X.html.expected.json`` beside it.
 Run: ``SSE_TASKS_REVIEW_PAGES=folder python benchmarks/reviews_found.py``
 """
 

@@ -1,4 +1,4 @@
-"""How quick the process model is: start to first line of user code, update to observer, abort to gone, calls per second.
+"""How quick the process model is: start to first line of user code, update to observer, abort to gone, calls a second.
 
 Medians, with the number of runs. The start is measured in turns beside a bare fork in the same run, as a ratio.
 Run: ``python benchmarks/task_speed.py [--runs 100]``
@@ -119,15 +119,16 @@ def bench_start(bench: Bench, folder: Path, runs: int) -> None:
 
 def bench_update(bench: Bench, runs: int) -> None:
     late: list[float] = []
-    seen = 0
+    cursor = 0
     folder = None
 
     def look(task_id: str) -> None:
-        nonlocal seen
+        nonlocal cursor
         now = time.perf_counter_ns()
         if folder is None:
             return
-        for seen, update in folder.updates(seen):
+        for end, update in folder.updates(cursor):
+            cursor = end
             if update.type == "progress" and update.message:
                 late.append((now - int(update.message)) / 1e6)
 

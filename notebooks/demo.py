@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import random
 import secrets
@@ -157,8 +158,6 @@ async def jupyter_server(shop_url: str) -> AsyncIterator[httpx.AsyncClient]:
 
 
 async def _address(process: asyncio.subprocess.Process, note: Path) -> str:
-    import json
-
     while process.returncode is None:
         with contextlib.suppress(OSError, ValueError):  # not there yet, or half written
             return json.loads(note.read_text())["url"]

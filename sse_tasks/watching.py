@@ -151,5 +151,8 @@ class ThreadWatch(Watch):
 
     def close(self) -> None:
         self._closing = True
-        os.write(self._wake_write, b"x")
+        try:
+            os.write(self._wake_write, b"x")
+        except BrokenPipeError:  # the thread was awake, and has left already
+            pass
         os.close(self._wake_write)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Sized
 from pathlib import Path
@@ -48,10 +49,11 @@ class _Context:
         """Says how far the task is: ``current`` of ``total``, and a few words. The percentage (0 to 100) follows from
         them, or is given. What is left out is absent from the progress that people see."""
         with self._control.shield():
+            current, total, percentage = _number(current), _number(total), _number(percentage)
             if percentage is None and current is not None and total:
                 percentage = 100.0 * current / total
             if percentage is not None:
-                percentage = min(100.0, max(0.0, percentage)) if percentage == percentage else None
+                percentage = min(100.0, max(0.0, percentage))
             said = {"percentage": percentage, "current": current, "total": total,
                     "message": None if message is None else str(message)}
             self._report.progress({k: v for k, v in said.items() if v is not None}, None)
@@ -72,6 +74,17 @@ class _Context:
     def _save(self, state: Any) -> None:
         if state is not None:
             self._report.state(encode_exact(to_plain(state)))
+
+
+def _number(value: Any) -> float | None:
+    """A number as JSON has it: readers of updates rely on that. None for NaN and infinities.
+
+    Raises TypeError or ValueError for what is no number.
+    """
+    if value is None or (type(value) is int and -(1 << 63) <= value < 1 << 63):
+        return value
+    number = float(value)
+    return number if math.isfinite(number) else None
 
 
 class TaskContext(_Context):

@@ -205,7 +205,10 @@ def _failure(error: BaseException, control: Control) -> tuple[str, Any]:
         return "E", {"code": error.code, "error": str(error)}
     if isinstance(error, TaskError):
         return "E", {"code": error.code, "error": str(error)}
-    text = str(error)
+    try:
+        text = str(error)
+    except Exception:  # the worker's own class, with a fault of its own
+        text = ""
     return "E", {"code": "worker_error", "error": f"{type(error).__name__}: {text}" if text else type(error).__name__}
 
 

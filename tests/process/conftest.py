@@ -107,12 +107,17 @@ class Task:
 
     def until(self, status: str, seconds: float = 20.0) -> TaskUpdate:
         """The first update seen that has this status."""
-        def look() -> TaskUpdate | None:
+        seen: list[TaskUpdate] = []
+
+        def look() -> bool:
             update = self.latest()
-            return update if update is not None and update.status == status else None
+            if update is not None and update.status == status:
+                seen.append(update)
+            return bool(seen)
 
         try:
-            return wait_for(f"{status}", look, seconds)
+            wait_for(status, look, seconds)
+            return seen[0]
         except AssertionError as error:
             raise AssertionError(f"{error}; it is {self.latest()}; output: {self.output()[-2000:]}") from None
 
@@ -195,7 +200,7 @@ class Place:
         return Task(manager, manager.start(task_type.replace("_", "-"), input, **(options or {})).task_id)
 
     def stepping_interpreter(self, step: str) -> str:
-        """An interpreter whose forkserver, keeper or runner is killed at ``step``, the first time that it gets there."""
+        """An interpreter whose forkserver, keeper or runner is killed at ``step``, the first time it gets there."""
         script = self.scratch / f"python-{step}"
         script.write_text(f'#!/bin/sh\nexec {sys.executable} {STEPPING} {step} {self.scratch}/{step}.reached "$@"\n')
         script.chmod(script.stat().st_mode | stat.S_IXUSR)

@@ -1,7 +1,7 @@
 """A forkserver that is killed, or whose keeper or runner is, between two steps of a hand-over; once.
 
-``stepping_forkserver.py STEP REACHED -m sse_tasks.worker.forkserver …``: stands in for an interpreter. The first process
-that comes to STEP makes the file REACHED and kills itself. The product has no hook for this: functions are wrapped here.
+``stepping_forkserver.py STEP REACHED -m sse_tasks.worker.forkserver …`` stands in for an interpreter. The first process
+that comes to STEP makes the file REACHED and kills itself. The product has no hook for this: functions are wrapped.
 """
 
 from __future__ import annotations

@@ -97,7 +97,7 @@ def test_abort_reaches_a_worker_in_its_ctx(shared_place: Place, patient: TaskMan
     ("stubborn_async", "swallow"), ("stubborn_async", "blocks"), ("busy_async", "join")])
 def test_whoever_does_not_leave_is_killed_after_the_grace(
         shared_place: Place, hasty: TaskManager, kind: str, how: str) -> None:
-    """A worker that swallows the abort, or never returns to Python, is aborted all the same, and not before the grace."""
+    """Whoever swallows the abort, or never returns to Python, is aborted all the same, and not before the grace."""
     task = begun(shared_place, hasty, kind, how=how)
     asked = time.monotonic()
 

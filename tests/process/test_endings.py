@@ -74,7 +74,7 @@ def test_the_traceback_is_the_workers_own_and_in_its_output(shared_place: Place)
     "frame", "series", "array", "object-array", "tuple", "nan", "set", "bytes", "int-keys", "date", "thing", "things",
     "lambda", "point", "none", "surrogate", "deep", "large"])
 def test_whatever_a_worker_returns_comes_back(shared_place: Place, what: str) -> None:
-    """Frames, arrays, tuples, NaN, dates, classes and functions of the worker's file: Python gets them, the wire has JSON."""
+    """Frames, arrays, tuples, NaN, dates, classes and functions of the worker's file; the wire has JSON of each."""
     task = shared_place.start("give", what=what)
 
     end = task.end()
@@ -172,7 +172,7 @@ def test_an_input_nested_too_deeply_is_refused(shared_place: Place) -> None:
 
 @pytest.mark.parametrize(("how", "count"), [("kill", 5000), ("exit-3", 1234), ("segfault", 25), ("raise", 9)])
 def test_every_item_emitted_before_a_death_is_there(shared_place: Place, how: str, count: int) -> None:
-    """What was in the pipe survives the worker: items in order, their number in the last update, state and length as one."""
+    """What was in the pipe survives the worker: items in order, their number said, state and length as one."""
     task = shared_place.start("emit_then", count=count, how=how)
 
     end = task.end()
@@ -235,7 +235,9 @@ def test_odd_progress_harms_nobody(shared_place: Place) -> None:
 
     end = task.end()
 
-    assert end.status == "completed" and end.message == "bad \ufffd text"
+    assert end.status == "completed" and end.message == "bad \ufffd text", task.output()
+    assert end.progress is not None and end.progress.current == 1e30
+    assert end.progress.percentage == pytest.approx(10)
     for _, line in task.folder.read_log(0):
         update = json.loads(line, parse_constant=pytest.fail)
         assert 0 <= update.get("progress", {}).get("percentage", 0) <= 100

@@ -53,7 +53,7 @@ def runs(trace: Path) -> int:
 
 
 def test_the_scan_finds_a_living_tree(place: Place) -> None:
-    """Marks and parentage show runner, children, exec'd grandchildren in sessions of their own: no later test is blind."""
+    """Marks and parentage show runner, children, and grandchildren in sessions of their own: no test is blind."""
     task = place.start("tree")
     task.until_message("grown")
 
@@ -162,7 +162,7 @@ def test_a_working_task_whose_processes_are_killed(place: Place, victims: str) -
 
 
 def test_a_recoverers_look_at_a_dying_task_never_lies(place: Place) -> None:
-    """While several managers look at once at a task that lost its forkserver, none of them calls it ended; it runs once."""
+    """Several managers look at once at a task that lost its forkserver: none calls it ended, and it runs once."""
     trace, gate = place.scratch / "trace", place.scratch / "gate"
     managers = [place.manager(max_running=1) for _ in range(4)]
     first = place.start("note_and_wait", path=str(place.scratch / "other"), open_path=str(gate))

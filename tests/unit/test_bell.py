@@ -31,7 +31,8 @@ def hear(listener: Listener) -> set[str]:
 
 def test_a_bell_reaches_the_kinds_it_is_for(folder: Path) -> None:
     """Managers hear what is for managers, forkservers what is for them, a keeper what is for its task."""
-    bell, manager, forkserver, keeper = Bell(folder), Listener(folder), Listener(folder, kind="f"), Listener(folder, "a" * 26)
+    bell, manager = Bell(folder), Listener(folder)
+    forkserver, keeper = Listener(folder, kind="f"), Listener(folder, "a" * 26)
 
     bell.ring("one")
     assert (hear(manager), forkserver.hear(), keeper.hear()) == ({"one"}, set(), set())

@@ -131,7 +131,7 @@ def test_wheel_holds_every_file_of_the_packages(built: Built) -> None:
     """Nothing of a package is left out of the wheel, and nothing else is in it but what Jupyter is to find."""
     inside = {name for name in zipfile.ZipFile(built.wheel).namelist() if ".dist-info/" not in name}
     there = {f"{package}/{path.relative_to(built.source / place)}" for package, place in PACKAGES.items()
-             for path in (built.source / place).rglob("*") if path.is_file()}
+             for path in (built.source / place).rglob("*") if path.is_file() and "__pycache__" not in path.parts}
 
     assert there - inside == set()
     assert {name.split("/")[1] for name in inside - there} <= {"data"}, sorted(inside - there)

@@ -629,7 +629,7 @@ def test_a_file_says_which_task_types_it_has(imports: Path) -> None:
         ("def f():\n    return 1 / 0\nf()", "ZeroDivisionError: division by zero (My_Shop.py:2)"),
         ("raise SystemExit(3)", "SystemExit: 3 (My_Shop.py:1)"),
         ("from sse_tasks.registry import task\n@task\ndef f(*a): ...", "WorkerDefinitionError"),
-        ("x = '\0'", "SyntaxError"),
+        ("x = '\0'", "null bytes"),  # a SyntaxError, in older patch releases a ValueError
     ],
 )
 def test_a_broken_file_is_listed_with_its_error(imports: Path, source: str, told: str) -> None:
@@ -781,7 +781,7 @@ def test_the_registry_is_light_to_import() -> None:
     """No worker code, no validator, no front end: a manager starts in every kernel and shell."""
     code = ("import sys, sse_tasks.registry, sse_tasks.options; "
             "print([m for m in ('pandas', 'IPython', 'pydantic', 'jsonschema', 'cloudpickle', 'attrs', 'tornado',"
-            " 'playwright', 'sse_tasks.use_task') if m in sys.modules])")
+            " 'playwright', 'sse_tasks.handle') if m in sys.modules])")
 
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
 

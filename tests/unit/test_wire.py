@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from sse_tasks.wire import encode, encode_exact, encode_update, to_plain
 
-quick = settings(max_examples=300, deadline=None)
+quick = settings(max_examples=150, deadline=None)
 
 texts = st.text(st.characters(codec=None, exclude_categories=()), max_size=12)  # lone surrogates among them
 numbers = st.one_of(st.integers(), st.integers(-(1 << 70), 1 << 70), st.floats(), st.booleans(), st.none())
@@ -66,9 +66,10 @@ def test_every_value_is_valid_json_and_comes_back_exactly(value: Any) -> None:
 
 
 @pytest.mark.parametrize(("value", "wire"), [
-    (float("nan"), "null"), (float("-inf"), "null"), ([1.5, float("nan")], "[1.5,null]"), (1 << 64, '"18446744073709551616"'),
-    ((1 << 64) - 1, "18446744073709551615"), (-(1 << 63), "-9223372036854775808"), (-(1 << 63) - 1, '"-9223372036854775809"'),
-    ("\ud800", '"\\ufffd"'), ("a\ud83d\ude00b", '"a\\ud83d\\ude00b"'), ("é", '"\\u00e9"'), ({"\udc00": 1}, '{"\\ufffd":1}'),
+    (float("nan"), "null"), (float("-inf"), "null"), ([1.5, float("nan")], "[1.5,null]"),
+    ((1 << 64) - 1, "18446744073709551615"), (1 << 64, '"18446744073709551616"'),
+    (-(1 << 63), "-9223372036854775808"), (-(1 << 63) - 1, '"-9223372036854775809"'), ("\ud800", '"\\ufffd"'),
+    ("a\ud83d\ude00b", '"a\\ud83d\\ude00b"'), ("é", '"\\u00e9"'), ({"\udc00": 1}, '{"\\ufffd":1}'),
     ((1, (2, "x")), '[1,[2,"x"]]'), ({}, "{}"), (True, "true"), ("", '""'),
 ])
 def test_what_json_lacks_has_its_stand_in(value: Any, wire: str) -> None:
@@ -120,7 +121,8 @@ class _Point(NamedTuple):
     ([collections.OrderedDict(a=1), collections.Counter("aa"), collections.defaultdict(int, b=2)],
      [{"a": 1}, {"a": 2}, {"b": 2}]),
     ([_Point(1, 2), _Colour.RED], [[1, 2], "red"]), (collections.OrderedDict(a=_Colour.RED), {"a": "red"}),
-    ([numpy.int64(3), numpy.float64(2.5), numpy.float32(0.5), numpy.bool_(True), numpy.str_("s")], [3, 2.5, 0.5, True, "s"]),
+    ([numpy.int64(3), numpy.float64(2.5), numpy.float32(0.5)], [3, 2.5, 0.5]),
+    ([numpy.bool_(True), numpy.str_("s")], [True, "s"]),
     (numpy.float32("nan"), None), (numpy.array(7), 7), ({"n": numpy.uint64((1 << 64) - 1)}, {"n": (1 << 64) - 1}),
     (Path("/a/b"), "/a/b"), (uuid.UUID(int=1), "00000000-0000-0000-0000-000000000001"),
     (decimal.Decimal("1.10"), "1.10"), (datetime.date(2026, 1, 2), "2026-01-02"), (b"ab", "YWI="),
@@ -136,7 +138,8 @@ def test_what_people_return_is_written_as_plain_data(value: Any, plain: Any) -> 
     assert strictly(encode(value)[0]) == plain
 
 
-@pytest.mark.parametrize("value", [object(), {"x": [lambda: None]}, numpy.zeros(3), 1j, {1: {2: object()}}, type], ids=repr)
+@pytest.mark.parametrize("value", [object(), {"x": [lambda: None]}, numpy.zeros(3), 1j, {1: {2: object()}}, type],
+                         ids=["object", "function", "array", "complex", "nested", "class"])
 def test_what_json_has_no_word_for_is_a_type_error(value: Any) -> None:
     """The caller is told by name, and by TypeError alone."""
     with pytest.raises(TypeError):

@@ -60,8 +60,8 @@ class Desk:
         self._theirs.close()
 
 
-def descendants() -> list[str]:
-    """The names of the processes below this one, zombies left out."""
+def descendants() -> dict[int, str]:
+    """The processes below this one by pid, with their names, zombies left out."""
     parents: dict[int, tuple[int, str]] = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdecimal():
@@ -72,10 +72,10 @@ def descendants() -> list[str]:
             name, rest = stat[stat.index("(") + 1 : stat.rindex(")")], stat[stat.rindex(")") + 2 :].split()
             if rest[0] != "Z":
                 parents[int(entry.name)] = int(rest[1]), name
-    found = []
+    found = {}
     for pid, (parent, name) in parents.items():
         while parent in parents and parent != os.getpid():
             parent = parents[parent][0]
         if parent == os.getpid() and pid != os.getpid():
-            found.append(name)
+            found[pid] = name
     return found

@@ -106,7 +106,7 @@ def give(what: str) -> Any:
         "point": lambda: Point(1.5, datetime.date(2026, 1, 2)),
         "none": lambda: None,
         "surrogate": lambda: "a\ud800",
-        "deep": lambda: _deep(800),
+        "deep": lambda: _deep(400),
         "large": lambda: "x" * (3 << 20),
         "module": lambda: sys,
         "socket": lambda: __import__("socket").socket(),
@@ -167,6 +167,12 @@ def odd_progress(ctx: TaskContext) -> None:
     ctx.progress(-1, 5)
     ctx.progress(percentage=float("inf"))
     ctx.progress(10**30, 10**31, "huge")
+    for wrong in ("three", [], 10**400):
+        try:
+            ctx.progress(wrong)
+        except (TypeError, ValueError, OverflowError):
+            continue
+        raise AssertionError(wrong)
     ctx.message("bad \ud800 text")
 
 

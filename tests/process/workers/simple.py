@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import subprocess
 import sys
-import threading
 import time
-from pathlib import Path
-from typing import Any
 
-from sse_tasks import AsyncTaskContext, TaskContext, task
+from sse_tasks import TaskContext, task
 
 
 @task
