@@ -137,11 +137,13 @@ class ThreadWatch(Watch):
     def _run(self) -> None:
         next_look = time.monotonic() + LOOK_SECONDS
         while not self._closing:
-            patience = max(0.0, next_look - time.monotonic())
-            ready, _, _ = select.select([self._listener.fileno(), self._wake_read], [], [], patience)
+            bells = select.poll()  # select() has no room for the descriptors of a large process
+            for fd in (self._listener.fileno(), self._wake_read):
+                bells.register(fd, select.POLLIN)
+            heard = bells.poll(max(0.0, next_look - time.monotonic()) * 1000)
             if self._closing:
                 break
-            if self._wake_read not in ready and ready:
+            if heard:
                 self.hear()
             if time.monotonic() >= next_look:
                 next_look = time.monotonic() + LOOK_SECONDS
