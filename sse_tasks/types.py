@@ -62,8 +62,8 @@ class Progress(_Wire):
     """How far a task is: ``percentage`` 0 to 100, ``current`` of ``total`` in the worker's own unit."""
 
     percentage: float | None = None
-    current: float | None = None
-    total: float | None = None
+    current: int | float | None = None
+    total: int | float | None = None
     message: str | None = None
 
 
