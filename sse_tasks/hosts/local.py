@@ -186,8 +186,9 @@ class LocalHost:
             message += f" Its environment lacks {', '.join(missing[:20])}{', …' if len(missing) > 20 else ''}."
         with self._connect(spec.interpreter, os.environ) as connection:
             latest = writer.latest()
-            writer.append({"type": "status", "taskId": spec.task_id, "timestamp": now_iso(), "message": message,
-                           "status": latest.status if latest else "idle"})
+            if latest is None or latest.message != message:  # else it has been tried before
+                writer.append({"type": "status", "taskId": spec.task_id, "timestamp": now_iso(), "message": message,
+                               "status": latest.status if latest else "idle"})
             self._queue.put(spec.task_id)
             return self._hand_over(connection, spec, folder, os.environ, writer.fd)
 

@@ -14,7 +14,7 @@ import msgspec
 
 from ..registry import Registry, describe_entry_point, describe_file
 from .channel import send
-from .processes import close_all_but
+from .processes import close_all_but, restore_descriptor_limit
 
 __all__ = ["describe_in_child"]
 
@@ -33,6 +33,7 @@ def describe_in_child(client: socket.socket, message: dict[str, Any]) -> int:
         return pid
     try:
         close_all_but(client.fileno())
+        restore_descriptor_limit()
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         signal.alarm(_DEADLINE_SECONDS)  # an import that hangs must not hang whoever asked

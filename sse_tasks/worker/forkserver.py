@@ -10,6 +10,7 @@ and ``{"op": "describe", …}``.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import gc
 import os
@@ -37,12 +38,13 @@ from ..types import Status, TaskSpec, now_iso
 from .channel import Receiver, send
 from .describe import describe_in_child
 from .keeper import fork_pair
-from .processes import kill_children, subreaper, wait_status_in_words
+from .processes import kill_children, raise_descriptor_limit, subreaper, wait_status_in_words
 
 __all__ = ["Forkserver", "main"]
 
 IDLE_SECONDS = 300.0
 _LOOK_SECONDS = 1.0
+_SPARE_DESCRIPTORS = 32  # each task that waits here holds one; these are for what gives them turns
 _IDLE_LOOK_SECONDS = 2.0  # less than clients try for
 
 
@@ -82,6 +84,7 @@ class Forkserver:
         self._receivers: dict[socket.socket, Receiver] = {}
         self._busy_at = time.monotonic()
         self._retired = False
+        self._max_fd = raise_descriptor_limit() - _SPARE_DESCRIPTORS
 
     def run(self, ready_fd: int) -> None:
         """Until it has been idle for a while, or its library has changed and nothing is held."""
@@ -215,6 +218,8 @@ class Forkserver:
         connection.close()
 
     def _take_task(self, connection: socket.socket, message: dict[str, Any], fds: list[int]) -> None:
+        if not fds or fds[0] > self._max_fd:
+            raise OSError(errno.EMFILE, "too many tasks wait here; whoever looks at this one tries again")
         spec = msgspec.convert(message["spec"], TaskSpec)
         folder = TaskFolder(Path(message["folder"]))
         state = Waiting()

@@ -48,7 +48,14 @@ from .channel import receive, send
 from .control import ABORT, PAUSE, RESUME, SIGNAL
 from .parts import CheckpointFile, ItemsFile, OutputFile, write_result
 from .picture import Picture, Throttle
-from .processes import close_all_but, kill_children, say_title, subreaper, wait_status_in_words
+from .processes import (
+    close_all_but,
+    kill_children,
+    restore_descriptor_limit,
+    say_title,
+    subreaper,
+    wait_status_in_words,
+)
 
 __all__ = ["Keeper", "fork_pair"]
 
@@ -67,6 +74,7 @@ def fork_pair() -> tuple[int, socket.socket]:
         return pid, ours
     try:
         close_all_but(theirs.fileno())
+        restore_descriptor_limit()
         _reset_signals()
         os.setsid()
         _keep(theirs)

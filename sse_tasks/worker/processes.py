@@ -8,23 +8,41 @@ from __future__ import annotations
 
 import ctypes
 import os
+import resource
 import signal
 import time
 
 __all__ = ["MARK", "NO_TASK", "children", "close_all_but", "die_with_parent", "kill_children", "kill_marked",
-           "mark_of", "marked", "say_title", "subreaper", "wait_status_in_words", "write_mark"]
+           "mark_of", "marked", "raise_descriptor_limit", "restore_descriptor_limit", "say_title", "subreaper",
+           "wait_status_in_words", "write_mark"]
 
 MARK = "SSE_TASK_ID"
 NO_TASK = "0" * 26
 TITLE_ROOM = "-" * 80  # a last argument of the forkserver that titles are written over
 
 _PR_SET_PDEATHSIG, _PR_SET_NAME, _PR_SET_CHILD_SUBREAPER = 1, 15, 36
+_descriptor_limits = resource.getrlimit(resource.RLIMIT_NOFILE)
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def subreaper() -> None:
     """Orphans below this process become its children."""
     _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def raise_descriptor_limit() -> int:
+    """As many descriptors for this process as it may have; gives how many."""
+    soft, hard = _descriptor_limits
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    except (OSError, ValueError):
+        return soft
+    return hard
+
+
+def restore_descriptor_limit() -> None:
+    """The limit that this process's ancestor was started with: programs that use select() rely on it."""
+    resource.setrlimit(resource.RLIMIT_NOFILE, _descriptor_limits)
 
 
 def die_with_parent(parent: int) -> None:

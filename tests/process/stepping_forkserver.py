@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -24,6 +25,11 @@ def die(*_: Any) -> None:
     except FileExistsError:
         return
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def wait_for_the_file() -> None:
+    while not os.path.exists(reached):
+        time.sleep(0.005)
 
 
 def before(owner: Any, name: str) -> None:
@@ -81,6 +87,8 @@ def wrap() -> None:
             after(keeper.Keeper, "_handle_gone")
         case "runner-has-begun":
             before(runner, "die_with_parent")
+        case "runner-is-slow-to-listen":  # not killed: it goes on when the file REACHED is there
+            _wrap(runner.Control, "listen", lambda call: (wait_for_the_file(), call())[1])
         case "runner-has-its-task":
             before(runner, "_enter")
         case "runner-has-its-result":

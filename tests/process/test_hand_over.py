@@ -103,6 +103,23 @@ def test_a_party_killed_at_a_step(place: Place, step: str, status: str, times: t
         assert end.result == "ran"
 
 
+@pytest.mark.parametrize("action", ["pause", "abort"])
+def test_what_is_asked_before_the_runner_listens_is_heard(place: Place, action: str) -> None:
+    """A request that comes while the worker's process is just being made kills nobody, and isn't lost."""
+    step = "runner-is-slow-to-listen"
+    task = place.start("busy", how="sleep", options={"interpreter": place.stepping_interpreter(step)})
+    task.until("running")
+
+    task.ask(action)
+    wait_for("it to be asked", lambda: (update := task.latest()) is not None and update.requested == action)
+    place.reached(step).touch()
+
+    if action == "pause":
+        task.until("paused")
+        task.ask("abort")
+    assert settle(place, task).status == "aborted"
+
+
 @pytest.mark.parametrize(("step", "visible"), [
     ("made-the-folder", False), ("marked", False), ("published", True), ("sent-a-part", True), ("sent", True)])
 def test_a_starter_killed_at_a_step(place: Place, step: str, visible: bool) -> None:
@@ -179,5 +196,5 @@ def test_a_recoverers_look_at_a_dying_task_never_lies(place: Place) -> None:
     assert seen == {"idle"}
     assert first.info().status == "running"
     gate.touch()
-    assert settle(place, first).result == "done"
+    assert first.end().result == "done"
     assert settle(place, task).status == "completed" and runs(trace) == 1

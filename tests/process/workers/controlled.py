@@ -187,8 +187,7 @@ def checkpoints_from_a_thread(ctx: TaskContext) -> None:
     def chat() -> None:
         with contextlib.suppress(BaseException):
             while True:
-                ctx.message("chat")
-                time.sleep(0.001)
+                ctx.checkpoint()
 
     threading.Thread(target=chat, daemon=True).start()
     print("begun", flush=True)
@@ -202,7 +201,9 @@ async def cleanup_after_ctx_call(ctx: AsyncTaskContext) -> None:
     print("begun", flush=True)
     try:
         while True:
-            for _ in range(200):
+            for _ in range(50):
+                for _ in range(2000):
+                    pass  # the abort comes here, most likely
                 ctx.message("on")
             await asyncio.sleep(0)
     finally:

@@ -79,3 +79,10 @@ def tree(ctx: TaskContext) -> None:
     ctx.message("grown")
     while True:
         ctx.sleep(1)
+
+
+@task
+def descriptor_limit() -> int:
+    import resource
+
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
