@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -89,6 +90,8 @@ class SseTasksApp(ExtensionApp):
 
     async def _start_jupyter_server_extension(self, serverapp: Any) -> None:
         self._looking.start()
+        with suppress(SseTasksError, OSError):  # the look that follows says so
+            await asyncio.to_thread(self.manager.recover_all)
         await self._look()
 
     @property
