@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -49,19 +49,19 @@ class TaskTypes:
 
     def known(self, interpreter: str, folders: Sequence[Path]) -> dict[str, TaskTypeInfo]:
         """By name. Only what has changed is asked for again."""
-        files = Registry(folders).files()
         with self._lock:
-            stamps = {path: _stamp(path) for path in files}
-            changed = [path for path in files
-                       if self._files.get((interpreter, str(path)), (None, []))[0] != stamps[path]]
+            listed = {path: _stamp(path) for path in Registry(folders).files()}
+            stamps = {path: stamp for path, stamp in listed.items() if stamp is not None}  # the others have just gone
+            changed = [path for path, stamp in stamps.items()
+                       if self._files.get((interpreter, str(path)), (None, []))[0] != stamp]
             modules = self._modules.get(interpreter)
             if modules is None or changed or any(_stamp(file) != stamp for file, stamp, _ in modules):
                 self._ask(interpreter, changed, stamps)
-            infos = [info for path in files for info in self._files[interpreter, str(path)][1]]
+            infos = [info for path in stamps for info in self._files[interpreter, str(path)][1]]
             infos += [info for _, _, module_infos in self._modules[interpreter] for info in module_infos]
         return merge(infos)
 
-    def _ask(self, interpreter: str, files: list[Path], stamps: dict[Path, Stamp]) -> None:
+    def _ask(self, interpreter: str, files: list[Path], stamps: Mapping[Path, Stamp]) -> None:
         own = os.path.realpath(interpreter) == os.path.realpath(sys.executable)
         sys_path = [entry or own_folder() for entry in sys.path] if own else None
         answer = self._host.describe(interpreter, os.environ, sys_path, files)

@@ -61,7 +61,7 @@ def conclude(writer: LogWriter, *, error: str, code: str = "worker_died") -> Non
 
 def _count_lines(folder: TaskFolder) -> int:
     try:
-        fd = os.open(folder.path / "items.jsonl", os.O_RDONLY | os.O_CLOEXEC)
+        fd = os.open(folder.path / "items.jsonl", os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
         return 0
     count = 0

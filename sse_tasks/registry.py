@@ -284,7 +284,7 @@ def describe_file(path: Path | str) -> list[TaskTypeInfo]:
     path = Path(path).absolute()
     try:
         workers = _workers_of(_import_file(path))
-    except (Exception, SystemExit) as error:
+    except BaseException as error:  # KeyboardInterrupt too: it is the file's own, nobody interrupts this process
         return [TaskTypeInfo(name=fit_name(path.stem), source=str(path), error=_cause(error, path))]
     return [worker.info(str(path)) for worker in workers if not _is_of_sibling(worker, path)]
 
@@ -293,7 +293,7 @@ def describe_entry_point(name: str, module: str) -> list[TaskTypeInfo]:
     """The task types of an installed module, likewise; ``name`` stands for it if it can't be imported."""
     try:
         workers = _workers_of(importlib.import_module(module))
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
         return [TaskTypeInfo(name=fit_name(name), source=module, error=_cause(error))]
     return [worker.info(module) for worker in workers]
 

@@ -73,7 +73,8 @@ class LocalHost:
         """
         connection = self._connect(spec.interpreter, environ)
         with connection:
-            first = {"type": "status", "taskId": spec.task_id, "timestamp": spec.created_at, "status": "idle"}
+            first = {"type": "status", "taskId": spec.task_id, "timestamp": spec.created_at, "status": "idle",
+                     "attempt": 1}
             tasks = self._data_dir / "tasks"
             writer = create_task_folder(tasks, spec, first)
             try:
@@ -158,8 +159,8 @@ class LocalHost:
                               "files": list(map(str, files))})
             answer = receive(connection)
         if answer is None:
-            raise WorkersUnavailableError(interpreter, "the process that was to import the workers died, or took over "
-                                          f"a minute; {self._log_of(interpreter, environ)} may say why.")
+            raise WorkersUnavailableError(interpreter, "the process that was to describe the workers died; "
+                                          f"{self._log_of(interpreter, environ)} may say why.")
         return answer[0]
 
     def ring(self, task_id: str) -> None:

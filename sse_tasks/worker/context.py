@@ -17,6 +17,8 @@ __all__ = ["AsyncTaskContext", "TaskContext"]
 
 T = TypeVar("T")
 
+_MESSAGE_CHARACTERS = 4000
+
 
 class Reporter(Protocol):
     """Where a context's reports go: the pipe to the keeper, or a test's list."""
@@ -55,13 +57,13 @@ class _Context:
             if percentage is not None:
                 percentage = min(100.0, max(0.0, percentage))
             said = {"percentage": percentage, "current": current, "total": total,
-                    "message": None if message is None else str(message)}
+                    "message": None if message is None else _words(message)}
             self._report.progress({k: v for k, v in said.items() if v is not None}, None)
 
     def message(self, text: str) -> None:
         """Says in a sentence what the task does now."""
         with self._control.shield():
-            self._report.progress(None, str(text))
+            self._report.progress(None, _words(text))
 
     def emit(self, item: Any) -> None:
         """Adds a partial result, which is kept whatever happens later. JSON data, structs and dataclasses among it.
@@ -76,14 +78,23 @@ class _Context:
             self._report.state(encode_exact(to_plain(state)))
 
 
+def _words(text: Any) -> str:
+    """What is said as every update, list and snapshot carries it: a sentence, not a document."""
+    words = str(text)
+    return words if len(words) <= _MESSAGE_CHARACTERS else f"{words[:_MESSAGE_CHARACTERS - 1]}…"
+
+
 def _number(value: Any) -> float | None:
     """A number as JSON has it: readers of updates rely on that. None for NaN and infinities.
 
-    Raises TypeError or ValueError for what is no number.
+    Raises TypeError for what is no number.
     """
     if value is None or (type(value) is int and -(1 << 63) <= value < 1 << 63):
         return value
-    number = float(value)
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"progress takes numbers, not {value!r:.80}; words go into message=") from None
     return number if math.isfinite(number) else None
 
 

@@ -67,7 +67,8 @@ class Control:
     """Reads the keeper's letters. ``say_paused`` is called when the worker stands still.
 
     ``hold``: the worker has no ctx, so it is held in the signal handler while paused. ``interrupt`` is called instead
-    of raising where the worker is a coroutine (it cancels its task, once).
+    of raising where the worker is a coroutine (it cancels its task, once); ``is_main_part`` says whether it is that one
+    that runs now.
     """
 
     def __init__(self, fd: int, say_paused: Callable[[], None]) -> None:
@@ -85,6 +86,7 @@ class Control:
         self.raised = False
         self.hold = False
         self.interrupt: Callable[[], None] | None = None
+        self.is_main_part: Callable[[], bool] = lambda: True
         self.on_change: set[Callable[[], None]] = set()
 
     def listen(self) -> None:
@@ -165,9 +167,15 @@ class Control:
         """Raises if the task is to be aborted, each time anew: the worker may have swallowed the last one."""
         if not self._wants_abort:
             return
-        self._delivered = self.raised = True
         if self.interrupt is None:
+            if threading.get_ident() == self._main:  # another thread's is its own: the main one has to hear it too
+                self._delivered = True
             raise TaskAborted("The task was aborted.")
+        if self.is_main_part():
+            self._delivered = self.raised = True
+        elif not self._delivered:  # likewise a child coroutine's
+            self._delivered = True
+            self.interrupt()
         raise asyncio.CancelledError
 
     def close(self) -> None:

@@ -260,7 +260,7 @@ class Forkserver:
             return
         try:
             held.writer.append({"type": "status", "taskId": held.spec.task_id, "timestamp": now_iso(), "status": status,
-                                "message": message or (latest.message if latest else None)},
+                                "attempt": 1, "message": message or (latest.message if latest else None)},
                                sync=status is Status.ABORTED)
         except OSError:
             traceback.print_exc()
@@ -306,17 +306,21 @@ class Forkserver:
                 return
             if (describer := self._describers.pop(pid, None)) is not None:
                 describer.close()
+                if status:  # it was killed, and could not kill what a worker file had started
+                    kill_children(spare=frozenset([*self._kept, *self._describers]))
             if (kept := self._kept.pop(pid, None)) is not None:
                 self._bury(kept, status)
 
     def _bury(self, kept: Kept, status: int) -> None:
-        # Living keepers are subreapers, so an orphan that is this process's child was a dead keeper's.
+        # Living keepers and describers are subreapers: an orphan that is this process's child was a dead one's.
         kill_children(spare=frozenset([*self._kept, *self._describers]))
         try:
             conclude(kept.writer, error=say_died(wait_status_in_words(status)).replace("worker's", "keeper's", 1))
         except Exception:  # a full disk, say: whoever looks at the task tries again
             traceback.print_exc()
         kept.writer.close()
+        with contextlib.suppress(OSError):
+            os.unlink(self._runtime_dir / kept.spec.task_id)  # a killed keeper's bell
         self._bell.ring(kept.spec.task_id, to="mf")
 
 

@@ -244,7 +244,10 @@ class Keeper:
         *lines, rest = b"".join([*self._pieces, data]).split(b"\n")
         self._pieces = [rest]
         for line in lines:
-            self._take(line[:1], line[1:])
+            try:
+                self._take(line[:1], line[1:])
+            except (ValueError, KeyError, TypeError, AttributeError, RecursionError):  # somebody else wrote there
+                self._output_file.write(b"[sse_tasks: a report of the worker was garbled and is left out]\n")
         self._items.flush()
         return True
 
@@ -274,6 +277,7 @@ class Keeper:
         elif kind == b"S":
             self._handle(PauseReached())
         elif kind == b"R":
+            msgspec.json.decode(body, type=msgspec.Raw)
             if not isinstance(self._state, Ending) and getattr(self._state, "requested", None) != "abort":
                 write_result(self._folder.path, body)  # from here on an abort loses
             self._finish(Outcome(status=Status.COMPLETED))
@@ -388,10 +392,12 @@ class Keeper:
     def _end(self) -> None:
         """The runner is gone: nothing of it may be left when the terminal update is written."""
         left = kill_children()
-        while self._read_reports():
-            pass
-        while self._pump_output():
-            pass
+        with contextlib.suppress(OSError):
+            while self._read_reports():
+                pass
+        with contextlib.suppress(OSError):
+            while self._pump_output():
+                pass
         self._reap()
         if not isinstance(self._state, Ending):
             status = self._exit_status or 0
@@ -400,8 +406,9 @@ class Keeper:
             else:
                 self._error = {"code": "worker_died", "error": say_died(wait_status_in_words(status))}
                 self._handle(Finished(Outcome(status=Status.FAILED, code="worker_died")))
-        self._items.flush()
-        self._checkpoint.flush(force=True)
+        with contextlib.suppress(OSError):  # a disk that is full has ended the task already
+            self._items.flush()
+            self._checkpoint.flush(force=True)
         shutil.rmtree(self._spec.temp_dir, ignore_errors=True)
         self._picture.set_paused(False)
         self._handle_gone(left)
@@ -430,4 +437,7 @@ class Keeper:
     def _temp_dir(self) -> None:
         if self._spec.temp_dir:
             shutil.rmtree(self._spec.temp_dir, ignore_errors=True)
-            os.makedirs(self._spec.temp_dir, mode=0o700, exist_ok=True)
+            try:
+                os.mkdir(self._spec.temp_dir, mode=0o700)  # one that somebody else made in its place is not taken
+            except OSError as error:
+                self._disk_full(error)

@@ -8,13 +8,19 @@ import time
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from .picture import MIN_INTERVAL_SECONDS, Throttle
 
 __all__ = ["CheckpointFile", "ItemsFile", "OutputFile", "write_result"]
 
 
+# The folder is the worker's, too: a FIFO that it put there must not stop the keeper, nor a link lead it elsewhere.
+_SAFELY = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+
+
 def _append(path: Path, data: bytes) -> None:
-    fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | _SAFELY, 0o600)
     try:
         _write_all(fd, data)
     finally:
@@ -40,8 +46,9 @@ class ItemsFile:
         self.size = 0
 
     def add(self, body: bytes) -> None:
-        """One item as the runner sent it. On the disk with the next ``flush``."""
+        """One item as the runner sent it. On the disk with the next ``flush``. Raises DecodeError for what is none."""
         wire, _, exact = body.partition(b"\t")
+        msgspec.json.decode(wire, type=msgspec.Raw)
         if exact:
             self._exact.append(b'{"at":%d,"item":%s}\n' % (self.size, exact))
         self._lines.append(wire)
@@ -104,7 +111,7 @@ class CheckpointFile:
         state, items_bytes = self._pending
         self._pending = None
         try:
-            fd = os.open(self._folder / "items.jsonl", os.O_RDONLY | os.O_CLOEXEC)
+            fd = os.open(self._folder / "items.jsonl", os.O_RDONLY | _SAFELY)
         except FileNotFoundError:
             pass  # no item yet
         else:

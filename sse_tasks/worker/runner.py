@@ -19,11 +19,14 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import contextlib
+import fcntl
 import logging
 import os
 import signal
 import socket
 import sys
+import tempfile
 import threading
 import time
 import traceback
@@ -46,19 +49,36 @@ from .results import keep_result
 
 __all__ = ["main"]
 
+_ERROR_CHARACTERS = 4000
+
 
 class Pipe:
-    """The reports of this process to its keeper. Whole lines, from any thread."""
+    """The reports of this process to its keeper. Whole lines, from any thread, and from what the worker has forked:
+    once it has, all of them take turns by a lock on a file."""
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
         self._lock = threading.Lock()
+        self._shared_fd: int | None = None
+        os.register_at_fork(before=self._share, after_in_child=self._renew_lock)
+
+    def _share(self) -> None:
+        if self._shared_fd is None:
+            with contextlib.suppress(OSError):
+                self._shared_fd = os.open(tempfile.gettempdir(), os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
+
+    def _renew_lock(self) -> None:
+        self._lock = threading.Lock()  # a thread that isn't here may have held it
 
     def send(self, kind: str, body: str = "") -> None:
         data = memoryview(f"{kind}{body}\n".encode("ascii"))
         with self._lock:
+            if self._shared_fd is not None:
+                fcntl.lockf(self._shared_fd, fcntl.LOCK_EX)
             while data:
                 data = data[os.write(self._fd, data):]
+            if self._shared_fd is not None:
+                fcntl.lockf(self._shared_fd, fcntl.LOCK_UN)
 
     def progress(self, progress: dict[str, Any] | None, message: str | None) -> None:
         said = {k: v for k, v in (("progress", progress), ("message", message)) if v is not None}
@@ -123,8 +143,6 @@ def _enter(spec: TaskSpec, environ: dict[str, str]) -> None:
     if spec.sys_path:  # none: another interpreter than the starter's, with a path of its own
         sys.path[:] = spec.sys_path
     sys.argv[:] = [spec.task_type]
-    import tempfile
-
     tempfile.tempdir = None  # the forkserver may have asked for it already
 
 
@@ -150,6 +168,7 @@ def _run(worker: Worker, spec: TaskSpec, folder: TaskFolder, control: Control, p
         task_id=spec.task_id, input=spec.input, files=folder.files_path, saved=saved, attempt=1, log=log,
         control=control, reporter=pipe)
     control.hold = not worker.takes_ctx
+    pid = os.getpid()
     try:
         if worker.is_async:
             result = asyncio.run(_as_task(worker.call(context, arguments), control))
@@ -157,9 +176,13 @@ def _run(worker: Worker, spec: TaskSpec, folder: TaskFolder, control: Control, p
             control.open()
             result = worker.call(context, arguments)
         control.close()
+        if os.getpid() != pid:
+            _leave_fork(None)
         return _result(worker, folder, result)
     except BaseException as error:
         control.close()
+        if os.getpid() != pid:
+            _leave_fork(error)
         return _failure(error, control)
 
 
@@ -168,8 +191,16 @@ async def _as_task(coroutine: Any, control: Control) -> Any:
     loop = asyncio.get_running_loop()
     assert task is not None
     control.interrupt = lambda: _cancel(loop, task, control)
+    control.is_main_part = lambda: _current_task() is task
     control.open()
     return await coroutine
+
+
+def _current_task() -> asyncio.Task[Any] | None:
+    try:
+        return asyncio.current_task()
+    except RuntimeError:  # a thread without a loop
+        return None
 
 
 def _cancel(loop: asyncio.AbstractEventLoop, task: asyncio.Task[Any], control: Control) -> None:
@@ -187,12 +218,12 @@ def _result(worker: Worker, folder: TaskFolder, result: Any) -> tuple[str, Any]:
     try:
         worker.check_output(result)
     except InvalidOutputError as error:
-        print(repr(result)[:10_000], file=sys.stderr)
+        _say(_shown(result))
         return "E", {"code": "invalid_output", "error": f"The worker's result doesn't fit its declared type: {error}"}
     try:
         return "R", keep_result(result, folder, worker.function)
     except Exception as error:
-        print(repr(result)[:10_000], file=sys.stderr)
+        _say(_shown(result))
         return "E", {"code": "invalid_output", "error": "The worker's result can't be kept "
                                                         f"({type(error).__name__}: {error}); its output has its repr."}
 
@@ -201,15 +232,21 @@ def _failure(error: BaseException, control: Control) -> tuple[str, Any]:
     if control.wants_abort and isinstance(error, TaskAborted | asyncio.CancelledError):
         return "A", ""
     _print_traceback(error)
-    if isinstance(error, InvalidInputError):
-        return "E", {"code": error.code, "error": str(error)}
-    if isinstance(error, TaskError):
-        return "E", {"code": error.code, "error": str(error)}
+    if isinstance(error, InvalidInputError | TaskError):
+        return "E", {"code": error.code, "error": _cut(str(error))}
     try:
         text = str(error)
     except Exception:  # the worker's own class, with a fault of its own
         text = ""
-    return "E", {"code": "worker_error", "error": f"{type(error).__name__}: {text}" if text else type(error).__name__}
+    name = type(error).__name__
+    return "E", {"code": "worker_error", "error": _cut(f"{name}: {text}" if text else name)}
+
+
+def _cut(text: str) -> str:
+    """An error as updates, lists and snapshots carry it, each time."""
+    if len(text) <= _ERROR_CHARACTERS:
+        return text
+    return f"{text[:_ERROR_CHARACTERS]}… (cut; the whole is in the task's output)"
 
 
 def _print_traceback(error: BaseException) -> None:
@@ -220,9 +257,39 @@ def _print_traceback(error: BaseException) -> None:
                                  or "/asyncio/" in frame.tb_frame.f_code.co_filename):
         frame = frame.tb_next
     try:
-        traceback.print_exception(type(error), error, frame or error.__traceback__)
+        lines = traceback.format_exception(type(error), error, frame or error.__traceback__)
+    except Exception:  # a fault in the worker's own class
+        lines = [f"{type(error).__name__} (its traceback can't be shown)"]
+    _say("".join(lines))
+
+
+def _shown(value: Any) -> str:
+    try:
+        return repr(value)[:10_000]
     except Exception:
-        print(f"{type(error).__name__} (its traceback can't be shown)", file=sys.stderr)
+        return f"<{type(value).__qualname__} without a repr>"
+
+
+def _say(text: str) -> None:
+    """Into the task's output, also where the worker has closed or replaced ``sys.stderr``."""
+    with contextlib.suppress(Exception):
+        sys.stderr.flush()
+    with contextlib.suppress(OSError):
+        os.write(2, text.rstrip("\n").encode("utf-8", "backslashreplace") + b"\n")
+
+
+def _leave_fork(error: BaseException | None) -> NoReturn:
+    """A process that the worker forked came out of the worker's code: it ends as any other, and says nothing."""
+    status = 0
+    if isinstance(error, SystemExit):
+        status = error.code if isinstance(error.code, int) else int(error.code is not None)
+    elif error is not None:
+        status = 1
+        _print_traceback(error)
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(Exception):
+            stream.flush()
+    os._exit(status)
 
 
 def _leave() -> NoReturn:

@@ -57,6 +57,16 @@ def test_how_a_failed_task_says_why(shared_place: Place, how: str, code: str, wo
     gone(task)
 
 
+def test_a_long_error_is_cut_and_whole_in_the_output(shared_place: Place) -> None:
+    """Every update, list and snapshot carries the error: 4,000 characters of it."""
+    task = shared_place.start("fail", how="raise-much")
+
+    error = task.end().error or ""
+
+    assert error.startswith("ValueError: xxx") and error.endswith("… (cut; the whole is in the task's output)")
+    assert len(error) < 4100 and "x" * 100_000 in task.output()
+
+
 def test_the_traceback_is_the_workers_own_and_in_its_output(shared_place: Place) -> None:
     """What people see begins in the worker's file; the wire has the sentence alone."""
     task = shared_place.start("fail", how="raise")

@@ -35,6 +35,8 @@ def fail(how: str) -> None:
     match how:
         case "raise":
             raise ValueError("a reason")
+        case "raise-much":
+            raise ValueError("x" * 100_000)
         case "raise-without-text":
             raise LookupError
         case "raise-bad-text":
