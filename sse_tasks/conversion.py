@@ -40,7 +40,10 @@ def to_json(value: Any) -> Any:
 
     Raises TypeError for what has no such form.
     """
-    return msgspec.to_builtins(value, str_keys=True, enc_hook=_encode)
+    try:
+        return msgspec.to_builtins(value, str_keys=True, enc_hook=_encode)
+    except RecursionError:
+        raise TypeError("it is nested too deeply, or contains itself") from None
 
 
 def is_pydantic(kind: Any) -> bool:

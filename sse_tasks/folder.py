@@ -31,13 +31,15 @@ __all__ = ["LogWriter", "TaskFolder", "create_task_folder"]
 
 _TAIL_BYTES = 4096
 _LOCK_TRIES = 50
+_FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _PARTS = frozenset({"output.log", "items.jsonl", "result.json"})
 
 
 class _Line(msgspec.Struct):
-    """The least that makes a line an update."""
+    """The least that makes a line an update; its readers ask the status whether it is the last one."""
 
     type: str
+    status: str = ""
 
 
 _decode_line = msgspec.json.Decoder(_Line).decode
@@ -51,6 +53,14 @@ def is_update(line: bytes) -> bool:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return False
     return line.isascii() and b"\r" not in line  # what the decoder skips may hold anything; CR ends a stream's line
+
+
+def _is_utf8(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _parse(line: bytes) -> TaskUpdate | None:
@@ -201,7 +211,7 @@ class TaskFolder:
     def _open_regular(self, folder: Path, name: str, missing: str) -> int:
         """Never through a link, never something that would block, like a FIFO that the worker left there."""
         try:
-            folder_fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            folder_fd = os.open(folder, _FOLDER_FLAGS)
         except OSError as error:
             raise NothingThereError(missing) from error
         try:
@@ -216,16 +226,25 @@ class TaskFolder:
         return fd
 
     def files(self) -> list[dict[str, Any]]:
-        """The artifacts: ``name``, ``bytes``, ``modified`` (seconds since 1970), by name."""
-        found = []
+        """The artifacts: ``name``, ``bytes``, ``modified`` (seconds since 1970), by name.
+
+        Those that nobody could ask for, as their name is no UTF-8, are left out.
+        """
+        found: list[dict[str, Any]] = []
         try:
-            with os.scandir(self.files_path) as entries:
+            fd = os.open(self.files_path, _FOLDER_FLAGS)
+        except OSError:
+            return found
+        try:
+            with os.scandir(fd) as entries:
                 for entry in entries:
-                    if entry.is_file(follow_symlinks=False):
+                    if entry.is_file(follow_symlinks=False) and _is_utf8(entry.name):
                         about = entry.stat(follow_symlinks=False)
                         found.append({"name": entry.name, "bytes": about.st_size, "modified": about.st_mtime})
         except OSError:
             pass
+        finally:
+            os.close(fd)
         return sorted(found, key=lambda file: file["name"])
 
     # -- requests ------------------------------------------------------------------------------------------------

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator
+from numbers import Real
 from typing import TypeVar
 
 from .errors import BadParameterError, TaskNotFoundError
@@ -41,7 +43,10 @@ def watch_weakly(manager: TaskManager, task_id: str, owner: T, method: Callable[
 
 
 def end_of(manager: TaskManager, task_id: str, timeout: float | None = None) -> TaskInfo:
-    """Waits for the task's end, ``timeout`` seconds at most. Raises TimeoutError, TaskNotFoundError."""
+    """Waits for the task's end, ``timeout`` seconds at most. Raises TimeoutError, TaskNotFoundError,
+    BadParameterError."""
+    if timeout is not None and (not isinstance(timeout, Real) or math.isnan(timeout)):
+        raise BadParameterError("timeout", f"must be a number of seconds, not {timeout!r}")
     deadline = None if timeout is None else time.monotonic() + timeout
     grown = threading.Event()
     stop = manager.watch(lambda _: grown.set(), task_id)

@@ -25,7 +25,7 @@ from .kernel import Cell, origin, running_loop, shell, workers_beside
 from .live_views import TaskView
 from .registry import to_json
 from .static_view import plain_text
-from .task_manager import TaskManager, default_manager
+from .task_manager import TaskManager, default_manager, tag_list
 from .types import Progress, Status, TaskInfo
 from .worker.results import load_result
 
@@ -80,7 +80,7 @@ class Task(traitlets.HasTraits):
                  timeout: float | None = None, manager: TaskManager | None = None) -> None:
         super().__init__()
         self._manager = manager or default_manager()
-        self._options: dict[str, Any] = {"name": name, "tags": tuple(tags), "timeout": timeout}
+        self._options: dict[str, Any] = {"name": name, "tags": tag_list(tags), "timeout": timeout}
         self._on_complete, self._on_error = on_complete, on_error
         self._cell = Cell()
         self._loop = running_loop()
@@ -208,7 +208,7 @@ class Task(traitlets.HasTraits):
     def wait(self, timeout: float | None = None) -> Any:
         """Waits for its end and gives its result. Ctrl-C, or ``timeout`` seconds, end the waiting, not the task.
 
-        Raises TaskFailedError, TaskAbortedError, TimeoutError.
+        Raises TaskFailedError, TaskAbortedError, TimeoutError, BadParameterError.
         """
         return self._outcome(end_of(self._manager, self._id(), timeout))
 

@@ -55,7 +55,7 @@ def frame_of(items: Iterable[Any]) -> pandas.DataFrame:
     import pandas
 
     frame = pandas.DataFrame([item if isinstance(item, dict) else {"item": item} for item in items], dtype=object)
-    return pandas.DataFrame({name: _typed(frame[name]) for name in frame.columns})
+    return pandas.DataFrame({name: _typed(frame[name]) for name in frame.columns}, index=frame.index)
 
 
 def _typed(column: pandas.Series[Any]) -> pandas.Series[Any]:

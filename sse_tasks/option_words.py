@@ -16,12 +16,15 @@ _PLAIN_WORD = re.compile(r"[\w@%+=:,./-]+")
 
 
 def parse_json(text: str) -> Any:
-    """Raises ValueError, also for NaN and infinities."""
+    """Raises ValueError, also for NaN, infinities and what is nested too deeply."""
 
     def refuse(constant: str) -> Any:
         raise ValueError(f"JSON has no {constant}")
 
-    return json.loads(text, parse_constant=refuse)
+    try:
+        return json.loads(text, parse_constant=refuse)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
 
 
 def is_json(text: str) -> bool:
@@ -30,7 +33,7 @@ def is_json(text: str) -> bool:
         return False
     try:
         parse_json(text)
-    except (ValueError, RecursionError):
+    except ValueError:
         return False
     return True
 

@@ -321,7 +321,7 @@ def _field_value(given: list[Any], schema: Any, root: Mapping[str, Any], option:
         if fault:
             raise BadParameterError(option, _told(fault))
         return value
-    candidates = list(_candidates(given[0]))
+    candidates = list(_candidates(given[0], option))
     for candidate in candidates:
         if fault_of(schema, candidate, root) is None:
             return candidate
@@ -345,7 +345,7 @@ def _item_schema(schema: Mapping[str, Any], index: int) -> Any:
 
 def _typed(given: Any, schema: Any, root: Mapping[str, Any], option: str) -> Any:
     """``given`` as the first of what it may mean that fits: null, a number, true or false, JSON, text."""
-    candidates = list(_candidates(given))
+    candidates = list(_candidates(given, option))
     for candidate in candidates:
         if fault_of(schema, candidate, root) is None:
             return candidate
@@ -354,12 +354,14 @@ def _typed(given: Any, schema: Any, root: Mapping[str, Any], option: str) -> Any
     raise BadParameterError(option, _told(fault))
 
 
-def _candidates(given: Any) -> Iterator[Any]:
+def _candidates(given: Any, option: str) -> Iterator[Any]:
+    """What ``given`` may mean; one at least."""
     if not isinstance(given, str):
         try:
             yield to_json(given)
-        except (TypeError, ValueError):
-            pass
+        except (TypeError, ValueError) as error:
+            if isinstance(given, dict | list):
+                raise BadParameterError(option, f"can't be written as JSON: {error}") from None
         if isinstance(given, dict | list):
             return
         given = str(given)
@@ -389,7 +391,8 @@ def _parsed_object(text: str) -> Any:
     try:
         return parse_json(text)
     except ValueError as error:
-        raise BadParameterError("input", f"{text} is no JSON: {error}. JSON has double quotes, true, false and null; "
+        shown = text if len(text) <= 200 else f"{text[:200]}…"
+        raise BadParameterError("input", f"{shown} is no JSON: {error}. JSON has double quotes, true, false and null; "
                                 "a Python dict goes by its name: --input my_dict") from None
 
 

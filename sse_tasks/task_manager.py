@@ -11,6 +11,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from numbers import Real
 from pathlib import Path
 from typing import Any, Literal
 
@@ -47,7 +48,7 @@ from .types import (
 from .watching import LoopWatch, ThreadWatch, Watch
 from .wire import to_plain
 
-__all__ = ["TaskManager", "default_manager"]
+__all__ = ["TaskManager", "default_manager", "tag_list"]
 
 Action = Literal["pause", "resume", "abort"]
 
@@ -163,13 +164,11 @@ class TaskManager(Configurable):
               origin: Mapping[str, str] | None = None) -> TaskSpec:
         if timeout is None:
             timeout = self.default_timeout
-        if timeout is not None and not 0 < timeout < float("inf"):
+        if timeout is not None and (not isinstance(timeout, Real) or not 0 < timeout < float("inf")):
             raise BadParameterError("timeout", "a number of seconds greater than 0 is needed")
-        if name is not None and (not name.strip() or len(name) > 200):
+        if name is not None and (not isinstance(name, str) or not name.strip() or len(name) > 200):
             raise BadParameterError("name", "1 to 200 characters are needed")
-        tags = list(dict.fromkeys(tags))
-        if any(not tag.strip() or len(tag) > 100 for tag in tags):
-            raise BadParameterError("tag", "1 to 100 characters are needed")
+        tags = tag_list(tags)
         try:
             input = to_plain(input)
         except TypeError as error:
@@ -250,7 +249,7 @@ class TaskManager(Configurable):
                     or (tag is not None and tag not in info.tags)):
                 continue
             if limit is not None and len(found) == limit:
-                return found, found[-1].task_id
+                return found, found[-1].task_id if found else after
             found.append(info)
         return found, None
 
@@ -262,6 +261,8 @@ class TaskManager(Configurable):
 
     def _info(self, task_id: str) -> TaskInfo:
         folder = self._folder(task_id)
+        if not folder.exists():
+            raise TaskNotFoundError(task_id)
         known = self._ended.get(task_id)
         if known is not None:
             update, _ = folder.latest() if known.result is None and known.result_bytes is not None else (None, 0)
@@ -342,6 +343,16 @@ class TaskManager(Configurable):
         self._host.sweep()
         for task_id in self.ids():
             self._info_quietly(task_id)
+
+
+def tag_list(tags: str | Iterable[str]) -> list[str]:
+    """Tags as a task has them, each once; a bare text is one tag. Raises BadParameterError."""
+    if not isinstance(tags, Iterable):
+        raise BadParameterError("tags", f"a list of texts is needed, not {tags!r:.80}")
+    given = [tags] if isinstance(tags, str) else list(tags)
+    if any(not isinstance(tag, str) or not tag.strip() or len(tag) > 100 for tag in given):
+        raise BadParameterError("tag", "1 to 100 characters are needed")
+    return list(dict.fromkeys(given))
 
 
 def _lost(spec: TaskSpec, update: TaskUpdate | None) -> dict[str, Any]:

@@ -80,6 +80,8 @@ def _full_id(beginning: str) -> str:
     from .errors import BadParameterError, TaskNotFoundError
     from .task_manager import default_manager
 
+    if not isinstance(beginning, str):
+        raise BadParameterError("task id", f"must be a text, the id or its beginning, not {beginning!r:.80}")
     ids = default_manager().ids()
     found = [task_id for task_id in ids if beginning and task_id.startswith(beginning)]
     if not found:

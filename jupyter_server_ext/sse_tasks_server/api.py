@@ -53,7 +53,11 @@ _SENTENCES = {
     404: "There is nothing at this address.",
     405: "This address doesn't know the method {method}.",
 }
+_HOST_SENTENCE = ("The server doesn't answer to the name in the header Host. If it should, set "
+                  "ServerApp.local_hostnames or ServerApp.allow_remote_access.")
 _RETRY_AFTER_SECONDS = 5
+_WHOLE = re.compile(r"[-+]?[0-9]+")
+_NUMBER = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?")
 
 
 class TasksApiHandler(APIHandler):
@@ -61,6 +65,13 @@ class TasksApiHandler(APIHandler):
 
     when_gone: Callable[[], None] | None = None
     """Called when the reader closes the connection before the answer's end."""
+
+    _is_host_refused = False
+
+    def check_host(self) -> bool:
+        is_allowed: bool = super().check_host()
+        self._is_host_refused = not is_allowed
+        return is_allowed
 
     @property
     def tasks_app(self) -> SseTasksApp:
@@ -100,10 +111,9 @@ class TasksApiHandler(APIHandler):
         text = self.query(name)
         if not text:
             return default
-        try:
-            value = float(int(text) if integer else text)
-        except (ValueError, OverflowError):
-            raise BadParameterError(name, f"must be a{' whole' if integer else ''} number, not {text!r}.") from None
+        if not (_WHOLE if integer else _NUMBER).fullmatch(text):  # float() and int() take more: 1_0, other digits
+            raise BadParameterError(name, f"must be a{' whole' if integer else ''} number, not {text!r}.")
+        value = float(text)
         if not math.isfinite(value) or value < least:
             raise BadParameterError(name, f"must be {least:g} or more, not {text}.")
         return value
@@ -171,6 +181,8 @@ class TasksApiHandler(APIHandler):
             reason = error.get_message() if isinstance(error, web.HTTPError) else None
             if reason and (status_code != 403 or self._lacks_right(reason)):
                 message = reason
+            if status_code == 403 and self._is_host_refused:
+                message = _HOST_SENTENCE
             message = message or "The server could not answer this; its log says why."
         if self.get_status() == 503:
             self.set_header("Retry-After", str(_RETRY_AFTER_SECONDS))

@@ -119,9 +119,10 @@ def test_a_frame_has_the_dtypes_of_its_values() -> None:
 
 
 def test_a_frame_of_anything_else() -> None:
-    """Items that are no objects stand in one column; no items, no rows."""
+    """Items that are no objects stand in one column, empty ones have a row too; no items, no rows."""
     assert frame_of([1, 2])["item"].tolist() == [1, 2]
     assert len(frame_of([])) == 0
+    assert (len(frame_of([{}, {}])), len(frame_of([{}, {"a": 1}]))) == (2, 2)
     assert start_task("steps", steps=0).to_frame().empty
 
 
@@ -139,6 +140,9 @@ def test_waiting_raises_how_it_ended(running: Task) -> None:
 
     with pytest.raises(TimeoutError, match=r"steps .* has not ended in 0\.1 s\. It is running and goes on"):
         running.wait(timeout=0.1)
+    for timeout in (math.nan, "5"):
+        with pytest.raises(BadParameterError, match="must be a number of seconds"):
+            running.wait(timeout)
 
     running.abort()
     with pytest.raises(TaskAbortedError):
@@ -251,8 +255,14 @@ def test_what_cannot_be_started_says_why() -> None:
         start_task("steps", step=1)
     with pytest.raises(BadParameterError, match="can't be written as JSON"):
         start_task("steps", steps=object())
-    with pytest.raises(BadParameterError, match="timeout"):
-        use_task(timeout=-1).start("steps")
+    circle: list[object] = []
+    circle.append(circle)
+    with pytest.raises(BadParameterError, match="nested too deeply, or contains itself"):
+        start_task("steps", steps=circle)
+    for options, told in (({"timeout": -1}, "timeout"), ({"timeout": "5"}, "timeout"), ({"name": 5}, "name"),
+                          ({"tags": 5}, "tags"), ({"tags": [5]}, "tag")):
+        with pytest.raises(BadParameterError, match=f"{told}: "):
+            use_task(**options).start("steps")
     with pytest.raises(BadParameterError, match="nothing has been started"):
         use_task().wait()
 
@@ -267,8 +277,15 @@ def test_tasks_are_found_again() -> None:
     assert list_tasks(limit=1)[0].name == "mine"
     with pytest.raises(TaskNotFoundError):
         get_task("zzz")
+    with pytest.raises(BadParameterError, match="must be a text"):
+        get_task(5)
     with pytest.raises(BadParameterError, match="none of idle"):
         list_tasks(status="done")
+
+
+def test_a_bare_text_is_one_tag() -> None:
+    """Not one for each of its letters."""
+    assert use_task(tags="abc").start("steps", steps=0).info.tags == ["abc"]
 
 
 def test_a_plain_function_travels_by_value() -> None:

@@ -78,6 +78,14 @@ async def test_without_login_nothing_is_said(call, method, path, action):
     assert Doorman.asked == []
 
 
+async def test_a_host_name_that_is_refused_is_told(call):
+    """With a good token, too, jupyter answers to its own names only: the 403 says so, and asks for no login."""
+    answer = await call("GET", "tasks", headers={"Host": "elsewhere.example"})
+
+    assert (answer.status, answer.json["code"]) == (403, "forbidden")
+    assert "header Host" in answer.json["message"] and "token" not in answer.json["message"]
+
+
 async def test_servers_that_need_a_login_everywhere(call, jp_serverapp, monkeypatch):
     """With ``allow_unauthenticated_access`` off nothing changes: each method says itself that it needs a login."""
     monkeypatch.setitem(jp_serverapp.web_app.settings, "allow_unauthenticated_access", False)

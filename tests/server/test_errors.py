@@ -54,7 +54,8 @@ async def test_input_that_does_not_fit(call):
 
 
 @pytest.mark.parametrize(("path", "value"), [
-    ("timeout", "soon"), ("timeout", "0"), ("timeout", "-1"), ("timeout", "nan"), ("retries", "x"), ("retries", "2"),
+    ("timeout", "soon"), ("timeout", "0"), ("timeout", "-1"), ("timeout", "nan"), ("timeout", "1_0"),
+    ("retries", "x"), ("retries", "2"),
     ("retries", "1.5"), ("interpreter", "ow"), ("name", "x" * 300), ("tag", "x" * 300), ("tmieout", "5")])
 async def test_start_options_that_make_no_sense(call, path, value):
     """422 with the parameter as path; one that isn't known is not silently ignored."""
@@ -82,8 +83,8 @@ async def test_start_in_a_named_interpreter(call, ended):
 
 
 @pytest.mark.parametrize(("path", "value"), [
-    ("status", "run"), ("limit", "0"), ("limit", "x"), ("limit", "1.5"), ("limit", "9" * 400), ("after", "x"),
-    ("type", "No Type"), ("state", "idle")])
+    ("status", "run"), ("limit", "0"), ("limit", "x"), ("limit", "1.5"), ("limit", "١"), ("limit", "9" * 400),
+    ("after", "x"), ("type", "No Type"), ("state", "idle")])
 async def test_list_parameters_that_make_no_sense(call, path, value):
     """422 with the parameter as path."""
     assert_error(await call("GET", "tasks", **{path: value}), 422, "invalid_parameter", path)

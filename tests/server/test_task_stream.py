@@ -260,6 +260,17 @@ async def test_a_torn_line_is_not_sent(raw, log_by_hand):
     assert [update["type"] for _, update in parse(await answer.rest())] == ["result"]
 
 
+async def test_a_garbled_status_does_not_end_a_stream(raw, log_by_hand):
+    """A line whose status is no text is passed over, like any that is no update."""
+    log = log_by_hand()
+    os.write(log.writer.fd, b'{"type":"status","status":5}\n')
+    answer = await raw("GET", f"tasks/by-hand?taskId={log.task_id}")
+    assert (await raw("GET", f"tasks/by-hand/{log.task_id}/updates")).status == 200
+    log.complete()
+
+    assert [update["type"] for _, update in parse(await answer.rest())] == ["status", "result"]
+
+
 async def test_a_forgotten_task_ends_its_streams(raw, log_by_hand):
     """A stream whose task is forgotten ends; coming back is a 404."""
     log = log_by_hand()

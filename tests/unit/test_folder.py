@@ -433,6 +433,22 @@ def test_a_files_folder_that_is_a_link_is_not_followed(folder: TaskFolder, tmp_p
 
     with pytest.raises(NothingThereError):
         folder.open_file("x")
+    assert folder.files() == []
+
+
+def test_a_file_that_nobody_could_ask_for_is_not_listed(folder: TaskFolder) -> None:
+    """A name that is no UTF-8 fits neither JSON nor an address."""
+    for name in (b"gr\xc3\xbcn", b"gr\xfcn"):
+        (folder.files_path / os.fsdecode(name)).touch()
+
+    assert [file["name"] for file in folder.files()] == ["grün"]
+
+
+def test_a_line_whose_status_is_no_text_is_no_update(tmp_path: Path) -> None:
+    """Whoever reads updates may ask each for its status."""
+    folder = with_log(tmp_path / "t", b'{"type":"a"}\n{"type":"status","status":5}\n')
+
+    assert [line for _, line in read_all(folder)] == [b'{"type":"a"}']
 
 
 @quick

@@ -42,6 +42,31 @@ def test_plain(capsys: pytest.CaptureFixture[str]) -> None:
     assert "100 % Counting" in capsys.readouterr().err
 
 
+@task
+def says(ctx: TaskContext, words: str) -> None:
+    ctx.message(words)
+    ctx.progress(1, 2, words)
+
+
+@task
+def says_as_progress(ctx: TaskContext, words: str) -> None:
+    ctx.progress(words)
+
+
+def test_what_is_said_is_cut(capsys: pytest.CaptureFixture[str]) -> None:
+    """A message is a sentence: at most 4,000 characters of it are told."""
+    says(words="x" * 100_000)
+
+    first, second = capsys.readouterr().err.splitlines()
+    assert (first, second) == (f"[{'x' * 3999}…]", f"[50 % {'x' * 3999}…]")
+
+
+def test_words_are_no_progress() -> None:
+    """Who passes words as numbers is told where they go."""
+    with pytest.raises(TypeError, match=r"progress takes numbers, not 'Initializing'; words go into message="):
+        says_as_progress(words="Initializing")
+
+
 def test_async_without_a_loop() -> None:
     """An async worker runs to its end where no loop runs."""
     assert waits(seconds=0.01) == "waited"

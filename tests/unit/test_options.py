@@ -140,6 +140,8 @@ def test_an_option_is_read_as_its_field_s_type(options: str, expected: dict[str,
         ('{"url": "x"', "has no end"),
         ("{'url': 'x'}", "double quotes"),
         ('{"ratio": NaN}', "NaN"),
+        ("--max-pages " + "[" * 3000 + "]" * 3000, "--max-pages: must be a whole number"),
+        ('{"url":' * 3000 + "1" + "}" * 3000, "nested too deeply"),
         ("stray", "stray: is neither an option, nor a JSON object, nor a name"),
         ("--input nowhere", "nor a name that is defined here"),
         ('{"url": "a"} {"url": "b"}', "given twice"),
@@ -152,6 +154,15 @@ def test_a_wrong_option_is_refused_with_what_to_write(options: str, told: str | 
         return
     with pytest.raises(BadParameterError, match=told):
         input_of(options)
+
+
+def test_a_variable_that_json_has_no_word_for_is_refused() -> None:
+    """A list that contains itself, or what JSON doesn't know, is told as a fault of its option."""
+    circle: list[Any] = []
+    circle.append(circle)
+    for value in (circle, [object()]):
+        with pytest.raises(BadParameterError, match="--tags: can't be written as JSON"):
+            input_of("--tags $x", x=value)
 
 
 def test_variables_and_expressions_are_filled_in() -> None:
