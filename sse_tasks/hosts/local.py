@@ -8,7 +8,6 @@ import select
 import shutil
 import socket
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Mapping
@@ -281,8 +280,3 @@ def own_folder() -> str:
         return os.getcwd()
     except OSError:
         return "/"
-
-
-def own_interpreter() -> str:
-    """The interpreter that tasks of this process run in."""
-    return sys.executable
