@@ -319,7 +319,7 @@ class Task(traitlets.HasTraits):
         """As the handle's cell did. What a callback raises is shown there, and stops nothing."""
         try:
             self._cell.run(function, *args)
-        except Exception:
+        except Exception:  # a person's own code, called from ours
             self._cell.run(traceback.print_exc)
 
     def _status(self) -> Status:

@@ -137,7 +137,7 @@ def expanded(text: str, namespace: Mapping[str, Any]) -> Any:
             return match[0][0]
         try:
             return str(_evaluated(match["name"] or match["code"], namespace))
-        except Exception:
+        except Exception:  # likewise: the text stays as it was typed
             return match[0]
 
     return _EXPANSION.sub(fill, text)

@@ -342,7 +342,7 @@ def _import_file(path: Path) -> types.ModuleType:
     sys.modules[name] = module  # before it runs: dataclasses and annotations look themselves up there
     try:
         exec(code, module.__dict__)
-    except BaseException:
+    except BaseException:  # whatever it was goes on: only the half-made module is taken back
         del sys.modules[name]
         raise
     return module

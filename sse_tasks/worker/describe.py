@@ -139,7 +139,7 @@ def describe_in_child(client: socket.socket, message: dict[str, Any]) -> int:
                          "infos": msgspec.to_builtins(module.infos)} for module in modules],
         })
         status = 0
-    except BaseException:
+    except BaseException:  # a forked child must never return into the forkserver's code
         traceback.print_exc()
     finally:
         os._exit(status)

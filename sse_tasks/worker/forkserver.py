@@ -38,7 +38,7 @@ from ..types import Status, TaskSpec, now_iso
 from .channel import Receiver, send
 from .describe import describe_in_child
 from .keeper import fork_pair
-from .processes import kill_children, raise_descriptor_limit, subreaper, wait_status_in_words
+from .processes import kill_children, raise_descriptor_limit, reap, subreaper, wait_status_in_words
 
 __all__ = ["Forkserver", "main"]
 
@@ -206,7 +206,7 @@ class Forkserver:
                 self._take_task(connection, message, fds)
             elif message["op"] == "describe":
                 self._describers[describe_in_child(connection, message)] = connection
-        except Exception:
+        except Exception:  # a message that makes no sense ends its connection, not this process
             traceback.print_exc()
             for fd in fds:
                 os.close(fd)
@@ -297,13 +297,7 @@ class Forkserver:
 
     def _reap(self) -> None:
         """Buries keepers. What fell from a dead one to this process is killed before its task is called ended."""
-        while True:
-            try:
-                pid, status = os.waitpid(-1, os.WNOHANG)
-            except ChildProcessError:
-                return
-            if pid == 0:
-                return
+        for pid, status in reap():
             if (describer := self._describers.pop(pid, None)) is not None:
                 describer.close()
                 if status:  # it was killed, and could not kill what a worker file had started

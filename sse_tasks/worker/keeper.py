@@ -51,6 +51,7 @@ from .picture import Picture, Throttle
 from .processes import (
     close_all_but,
     kill_children,
+    reap,
     restore_descriptor_limit,
     say_title,
     subreaper,
@@ -106,7 +107,7 @@ def _keep(forkserver: socket.socket) -> NoReturn:
             os.dup2(output_write, 2)
             close_all_but(task_theirs.fileno(), control_read, reports_write)
             runner.main(task_theirs, control_read, reports_write, keeper)
-        except BaseException:
+        except BaseException:  # as above: it must not return into the keeper's code
             traceback.print_exc()
         finally:
             os._exit(1)
@@ -294,14 +295,8 @@ class Keeper:
         self._deadline = time.monotonic() + self._spec.abort_grace  # for the interpreter to leave
 
     def _reap(self) -> None:
-        """Waits for dead children, so that none of them stays a zombie; the runner's end is the worker's."""
-        while True:
-            try:
-                pid, status = os.waitpid(-1, os.WNOHANG)
-            except ChildProcessError:
-                return
-            if pid == 0:
-                return
+        """Buries dead children; the runner's end is the worker's."""
+        for pid, status in reap():
             if pid == self._runner:
                 self._exit_status = status
 

@@ -11,10 +11,26 @@ import os
 import resource
 import signal
 import time
+from collections.abc import Iterator
 
-__all__ = ["MARK", "NO_TASK", "children", "close_all_but", "die_with_parent", "kill_children", "kill_marked",
-           "mark_of", "marked", "raise_descriptor_limit", "restore_descriptor_limit", "say_title", "subreaper",
-           "wait_status_in_words", "write_mark"]
+__all__ = [
+    "MARK",
+    "NO_TASK",
+    "children",
+    "close_all_but",
+    "die_with_parent",
+    "kill_children",
+    "kill_marked",
+    "mark_of",
+    "marked",
+    "raise_descriptor_limit",
+    "reap",
+    "restore_descriptor_limit",
+    "say_title",
+    "subreaper",
+    "wait_status_in_words",
+    "write_mark",
+]
 
 MARK = "SSE_TASK_ID"
 NO_TASK = "0" * 26
@@ -126,6 +142,18 @@ def children(pid: int | None = None) -> list[int]:
     except OSError:
         pass
     return found
+
+
+def reap() -> Iterator[tuple[int, int]]:
+    """Waits for the children that are dead by now, so that none of them stays a zombie: pid and wait status of each."""
+    while True:
+        try:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return
+        if pid == 0:
+            return
+        yield pid, status
 
 
 def kill_children(spare: frozenset[int] = frozenset(), seconds: float = 10.0) -> list[int]:

@@ -298,7 +298,7 @@ def _leave() -> NoReturn:
     for end in (atexit._run_exitfuncs, logging.shutdown, sys.stdout.flush, sys.stderr.flush):
         try:
             end()
-        except BaseException:
+        except BaseException:  # the outcome has been told: nothing that fails now may change it
             pass
     os._exit(0)
 

@@ -196,12 +196,13 @@ async def test_gone_tasks_say_so(page, overview):
 async def test_a_server_that_does_not_know_the_task_says_unknown_once(page, overview, served):
     """Watchers hear `unknown`, so that the widget can follow its kernel; nothing is asked over and over."""
     overview.served = served
+    await page.clock.install()
     await opened(page, overview)
     await page.evaluate(
         "taskId => { window.events = [];"
         "connectHub().watch({ taskType: 'your-task', taskId }, event => events.push(event.type)); }", TASKS[0])
     await page.wait_for_function("() => events.includes('unknown')")
-    await page.wait_for_timeout(1500)  # longer than the first retry
+    await page.clock.run_for(60_000)  # longer than any retry waits
 
     assert await page.evaluate("events.filter(type => type === 'unknown').length") == 1
     assert count(overview, "GET api/tasks") == 1

@@ -17,13 +17,7 @@ from sse_tasks_workers.scrape_reviews import ScrapeReviewsInput, ScrapeReviewsOu
 
 from sse_tasks import TaskError
 
-try:
-    browser.find_browser()
-    HAS_BROWSER = True
-except TaskError:
-    HAS_BROWSER = False
-
-pytestmark = [pytest.mark.browser, pytest.mark.skipif(not HAS_BROWSER, reason="no Chromium or Chrome is installed")]
+pytestmark = pytest.mark.browser
 
 MakeDesk = Callable[..., Desk]
 
