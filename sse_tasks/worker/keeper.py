@@ -54,6 +54,7 @@ from .processes import (
     reap,
     restore_descriptor_limit,
     say_title,
+    signal_main_thread,
     subreaper,
     wait_status_in_words,
 )
@@ -347,7 +348,7 @@ class Keeper:
             self._deadline = time.monotonic() + self._spec.abort_grace
         try:
             os.write(self._control, _LETTERS[wish])
-            os.kill(self._runner, SIGNAL)
+            signal_main_thread(self._runner, SIGNAL)
         except OSError:
             pass  # it is dead already: its end will tell
 

@@ -27,6 +27,7 @@ __all__ = [
     "reap",
     "restore_descriptor_limit",
     "say_title",
+    "signal_main_thread",
     "subreaper",
     "wait_status_in_words",
     "write_mark",
@@ -142,6 +143,13 @@ def children(pid: int | None = None) -> list[int]:
     except OSError:
         pass
     return found
+
+
+def signal_main_thread(pid: int, number: int) -> None:
+    """Sends a signal to a process's main thread. Sent to the process, another thread may take it, and then it does not
+    interrupt what the main one waits in. Raises OSError."""
+    if _libc.tgkill(pid, pid, number):
+        raise OSError(ctypes.get_errno(), "tgkill")
 
 
 def reap() -> Iterator[tuple[int, int]]:
