@@ -38,6 +38,8 @@ class Shield:
     def __enter__(self) -> None:
         if self._counts:
             self._control.shields += 1
+        else:
+            self._control.is_shared = True
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:
         control = self._control
@@ -72,13 +74,16 @@ class Control:
     """
 
     def __init__(self, fd: int, say_paused: Callable[[], None]) -> None:
-        self._fd = fd
         self._say_paused = say_paused
         self._main = threading.get_ident()
         self._main_shield = Shield(self, counts=True)
         self._thread_shield = Shield(self, counts=False)
         self.shields = 1  # until the worker's own code begins
         self.unread = False
+        self.is_shared = False  # threads other than the main one call, too, and may take its letter
+        os.set_blocking(fd, False)
+        self._reading = threading.RLock()  # what two threads read is taken in in its order
+        self._heard = [fd]  # nothing in a process that the worker forks
         self._wants_pause = False
         self._wants_abort = False
         self._resumed = False
@@ -98,7 +103,11 @@ class Control:
         os.register_at_fork(before=_hold_sigterm, after_in_parent=_let_sigterm, after_in_child=self._forget)
 
     def _forget(self) -> None:
-        """A process that the worker forks is not the worker: a signal ends it as it ends any other."""
+        """A process that the worker forks is not the worker: it takes none of its letters, and a signal ends it as it
+        ends any other."""
+        self._reading = threading.RLock()  # a thread that isn't here may have held it
+        self._heard = []
+        self._wants_pause = False
         for number in (SIGNAL, signal.SIGTERM):
             if signal.getsignal(number) in (self._on_signal, self._on_sigterm):
                 signal.signal(number, signal.SIG_DFL)
@@ -115,19 +124,18 @@ class Control:
     def read(self) -> None:
         """Takes in what the keeper has said since the last time."""
         self.unread = False
-        while select.select([self._fd], [], [], 0)[0]:
-            try:
-                letters = os.read(self._fd, 64)
-            except OSError:
-                return
-            if not letters:
-                return  # the keeper is gone, and so is this process at once
-            for letter in letters:
-                if letter == ABORT[0]:
-                    self._wants_abort = True
-                else:
-                    self._wants_pause = letter == PAUSE[0]
-                    self._resumed |= not self._wants_pause
+        with self._reading:
+            for fd in self._heard:
+                try:
+                    letters = os.read(fd, 64)
+                except OSError:  # nothing was said, or another thread has just read it
+                    return
+                for letter in letters:
+                    if letter == ABORT[0]:
+                        self._wants_abort = True
+                    else:
+                        self._wants_pause = letter == PAUSE[0]
+                        self._resumed |= not self._wants_pause
 
     def _on_sigterm(self, signum: int, frame: object) -> None:
         """A shutdown: the keeper hears of it, and aborts with all that belongs to it, the grace and the end of it."""
@@ -184,9 +192,9 @@ class Control:
 
     def wait(self, seconds: float | None) -> None:
         """Sleeps until the keeper says something, or for ``seconds``. To be called inside ``shield``."""
-        if _thread._count():  # another thread may take the letter
+        if self.is_shared or _thread._count():
             seconds = _SLICE_SECONDS if seconds is None else min(seconds, _SLICE_SECONDS)
-        select.select([self._fd], [], [], seconds)
+        select.select(self._heard, [], [], seconds)
         self.read()
 
     def stand_still(self) -> float:
