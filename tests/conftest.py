@@ -10,6 +10,8 @@ from collections.abc import Iterator
 import psutil
 import pytest
 
+from .places import Place
+
 pytest_plugins = ("pytest_jupyter.jupyter_server",)
 
 _home = tempfile.mkdtemp(prefix="st-")  # short: a socket's path has 107 bytes
@@ -37,3 +39,26 @@ def jp_asyncio_loop() -> Iterator[None]:
 def jp_server_cleanup() -> Iterator[None]:
     """Stands in for pytest-jupyter's, which would make a server for every test."""
     yield
+
+
+def _place() -> Iterator[Place]:
+    place = Place()
+    try:
+        yield place
+    finally:
+        faults = place.close()
+    assert not faults, faults
+
+
+@pytest.fixture
+def place() -> Iterator[Place]:
+    """A data folder for one test, for what kills or fills something."""
+    yield from _place()
+
+
+@pytest.fixture(scope="module")
+def shared_place() -> Iterator[Place]:
+    """A data folder for a module's tests, with one manager and one forkserver; aborted tasks have half a second."""
+    for place in _place():
+        place.manager(abort_grace=0.5)
+        yield place

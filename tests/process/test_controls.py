@@ -10,7 +10,7 @@ import pytest
 from sse_tasks.errors import TaskEndedError
 from sse_tasks.task_manager import TaskManager
 
-from .conftest import Place, Task, kill, processes_of, wait_for, workers_of
+from ..places import Place, Task, kill, processes_of, wait_for, workers_of
 
 KINDS = ["busy", "busy_ctx", "busy_async", "busy_async_ctx"]
 HOWS = ["compute", "sleep", "lock", "socket", "subprocess", "join"]

@@ -15,7 +15,7 @@ from sse_tasks.registry import Registry
 from sse_tasks.worker import describe
 from sse_tasks.worker.channel import receive
 
-from .conftest import Place, command_of, descendants, kill, living, wait_for
+from ..places import Place, command_of, descendants, kill, living, wait_for
 
 GOOD = "from sse_tasks import task\n@task\ndef good() -> int:\n    return 1\n"
 BAD = {

@@ -15,7 +15,7 @@ import pytest
 from sse_tasks.errors import InvalidInputError
 from sse_tasks.worker.results import load_result
 
-from .conftest import Place, Task, kill, processes_of, wait_for
+from ..places import Place, Task, kill, processes_of, wait_for
 
 
 def gone(task: Task) -> None:

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from .conftest import Place
+from ..places import Place
 
 
 @pytest.mark.parametrize(("how", "status"), [("exit", 3), ("raise", 1), ("return", 0)])

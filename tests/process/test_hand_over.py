@@ -13,7 +13,7 @@ import pytest
 from sse_tasks.queue import Queue
 from sse_tasks.types import TaskUpdate
 
-from .conftest import STARTER, WORKERS, Place, Task, descendants, kill, processes_of, wait_for
+from ..places import STARTER, WORKERS, Place, Task, descendants, kill, processes_of, wait_for
 
 EITHER, ONCE, NEVER = (0, 1), (1,), (0,)
 

@@ -19,7 +19,7 @@ from sse_tasks.folder import TaskFolder, create_task_folder, publish
 from sse_tasks.hosts.local import host_id
 from sse_tasks.types import TaskSpec, new_task_id, now_iso
 
-from .conftest import WORKERS, Place, Task, kill, living, processes_of, wait_for
+from ..places import WORKERS, Place, Task, kill, living, processes_of, wait_for
 from .test_hand_over import check_slots, runs
 
 _STARTER = """

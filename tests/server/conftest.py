@@ -5,10 +5,6 @@ from __future__ import annotations
 import asyncio
 import inspect
 import json
-import os
-import socket
-import subprocess
-import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
@@ -27,8 +23,9 @@ from sse_tasks.folder import create_task_folder, publish
 from sse_tasks.hosts.local import host_id
 from sse_tasks.types import TaskSpec, new_task_id
 
+from ..server_process import TOKEN, ServerProcess, start_server
+
 WORKERS = Path(__file__).parent / "workers"
-TOKEN = "a-token-for-tests"
 LIVE = ["idle", "running", "paused"]
 
 
@@ -242,57 +239,10 @@ def log_by_hand(app: Any) -> Iterator[Callable[[], LogByHand]]:
         bell.close()
 
 
-@dataclass
-class ServerProcess:
-    """A Jupyter server in a process of its own."""
-
-    process: subprocess.Popen[bytes]
-    port: int
-    log: Path
-
-    @property
-    def api(self) -> str:
-        return f"http://127.0.0.1:{self.port}/base/api"
-
-    def client(self, **options: Any) -> httpx.Client:
-        return httpx.Client(base_url=self.api, headers={"Authorization": f"token {TOKEN}"}, timeout=20, **options)
-
-    def stop(self) -> int:
-        self.process.terminate()
-        return self.process.wait(20)
-
-
-def start_server(folder: Path, *options: str) -> ServerProcess:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    log = folder / f"server-{port}.log"
-    with open(log, "wb") as file:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "jupyter_server", "--allow-root", "--no-browser", "--ip=127.0.0.1",
-             f"--port={port}", "--ServerApp.port_retries=0", "--ServerApp.base_url=/base/",
-             f"--IdentityProvider.token={TOKEN}", "--ServerApp.jpserver_extensions={'sse_tasks_server': True}",
-             f"--ServerApp.root_dir={folder}", *options],
-            stdout=file, stderr=file, env={**os.environ, "SSE_TASKS_WORKERS": str(WORKERS)})
-    server = ServerProcess(process, port, log)
-    deadline = time.monotonic() + 30
-    with server.client() as client:
-        while True:
-            try:
-                if client.get("/status").status_code == 200:
-                    return server
-            except httpx.TransportError:
-                pass
-            if process.poll() is not None or time.monotonic() > deadline:
-                process.kill()
-                pytest.fail(f"the server did not start:\n{log.read_text()}")
-            time.sleep(0.05)
-
-
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     """A second server on the same data folder."""
-    running = start_server(tmp_path_factory.mktemp("server"))
+    running = start_server(tmp_path_factory.mktemp("server"), env={"SSE_TASKS_WORKERS": str(WORKERS)})
     yield running
     running.process.terminate()
     running.process.wait(20)

@@ -20,7 +20,8 @@ from sse_tasks_server.app import SseTasksApp
 import sse_tasks
 from sse_tasks.task_manager import TaskManager
 
-from .conftest import start_server, until
+from ..server_process import start_server
+from .conftest import WORKERS, until
 
 
 def test_the_extension_is_found():
@@ -148,7 +149,7 @@ async def test_a_stalled_reader_does_not_hold_up_the_end(raw, app, log_by_hand):
 @pytest.mark.parametrize(("option", "status"), [("keep", "running"), ("abort", "aborted")])
 def test_what_becomes_of_tasks_when_the_server_stops(tmp_path, option, status):
     """By default tasks go on without the server; with ``abort`` those that it started are asked to end."""
-    server = start_server(tmp_path, f"--SseTasksApp.on_server_stop={option}")
+    server = start_server(tmp_path, f"--SseTasksApp.on_server_stop={option}", env={"SSE_TASKS_WORKERS": str(WORKERS)})
     manager = TaskManager()
     with server.client() as api:
         task_id = api.post("/tasks/forever", json={}).json()["taskId"]
@@ -197,7 +198,7 @@ def test_settings_come_from_file_and_command_line(tmp_path, monkeypatch):
     monkeypatch.setenv("JUPYTER_CONFIG_DIR", str(tmp_path))
     (tmp_path / "jupyter_sse_tasks_config.json").write_text(json.dumps({
         "SseTasksApp": {"max_input_bytes": 10}, "TaskManager": {"max_running": 3}}))
-    server = start_server(tmp_path, "--TaskManager.abort_grace=7")
+    server = start_server(tmp_path, "--TaskManager.abort_grace=7", env={"SSE_TASKS_WORKERS": str(WORKERS)})
     manager = TaskManager()
     try:
         with server.client() as api:

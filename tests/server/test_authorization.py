@@ -10,7 +10,7 @@ import pytest
 from jupyter_server.auth import Authorizer
 from sse_tasks_server import handlers
 
-from .conftest import TOKEN
+from ..server_process import TOKEN
 
 
 class Doorman(Authorizer):

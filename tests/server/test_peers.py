@@ -13,7 +13,8 @@ import pytest
 from httpx_sse import aconnect_sse, connect_sse
 from jupyter_client.manager import start_new_kernel
 
-from .conftest import LIVE, TOKEN, WORKERS, ServerProcess, until
+from ..server_process import TOKEN, ServerProcess
+from .conftest import LIVE, WORKERS, until
 
 
 async def test_each_server_shows_what_the_other_started(call, start, ended, server: ServerProcess):

@@ -9,11 +9,9 @@ import stat
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
-
-import pytest
 
 from sse_tasks.folder import TaskFolder
 from sse_tasks.task_manager import TaskManager
@@ -22,10 +20,10 @@ from sse_tasks.worker.processes import mark_of
 
 T = TypeVar("T")
 
-HERE = Path(__file__).parent
-WORKERS = HERE / "workers"
-STEPPING = HERE / "stepping_forkserver.py"
-STARTER = HERE / "stepping_starter.py"
+PROCESS_TESTS = Path(__file__).parent / "process"
+WORKERS = PROCESS_TESTS / "workers"
+STEPPING = PROCESS_TESTS / "stepping_forkserver.py"
+STARTER = PROCESS_TESTS / "stepping_starter.py"
 
 
 def wait_for(what: str, look: Callable[[], T], seconds: float = 20.0) -> T:
@@ -243,26 +241,3 @@ class Place:
             shutil.rmtree(Path(tempfile.gettempdir()) / f"sse-task-{task_id}", ignore_errors=True)
         shutil.rmtree(self.home, ignore_errors=True)
         return faults
-
-
-def _place() -> Iterator[Place]:
-    place = Place()
-    try:
-        yield place
-    finally:
-        faults = place.close()
-    assert not faults, faults
-
-
-@pytest.fixture
-def place() -> Iterator[Place]:
-    """A data folder for one test, for what kills or fills something."""
-    yield from _place()
-
-
-@pytest.fixture(scope="module")
-def shared_place() -> Iterator[Place]:
-    """A data folder for a module's tests, with one manager and one forkserver; aborted tasks have half a second."""
-    for place in _place():
-        place.manager(abort_grace=0.5)
-        yield place
