@@ -37,13 +37,15 @@ from ..states import Ask, Ending, Waiting, status_of, transition
 from ..types import Status, TaskSpec, now_iso
 from .channel import Receiver, send
 from .describe import describe_in_child
-from .keeper import fork_pair
+from .pairs import Pair
 from .processes import kill_children, raise_descriptor_limit, reap, subreaper, wait_status_in_words
+from .spares import Spares
 
 __all__ = ["Forkserver", "main"]
 
 IDLE_SECONDS = 300.0
 _LOOK_SECONDS = 1.0
+_BUSY_PROCESSOR_SECONDS = 0.1
 _SPARE_DESCRIPTORS = 32  # each task that waits here holds one; these are for what gives them turns
 _IDLE_LOOK_SECONDS = 2.0  # less than clients try for
 
@@ -82,6 +84,7 @@ class Forkserver:
         self._kept: dict[int, Kept] = {}
         self._describers: dict[int, socket.socket] = {}
         self._receivers: dict[socket.socket, Receiver] = {}
+        self._spares = Spares()
         self._busy_at = time.monotonic()
         self._retired = False
         self._max_fd = raise_descriptor_limit() - _SPARE_DESCRIPTORS
@@ -106,6 +109,7 @@ class Forkserver:
         os.close(ready_fd)
         while not (self._is_idle() and self._leave(lock)):
             self._wait(wake_read, lock)
+        self._spares.close()
         self._listener.close()
 
     def _listen(self, lock: int) -> None:
@@ -140,7 +144,7 @@ class Forkserver:
 
     def _wait(self, wake_fd: int, lock: int) -> None:
         busy = bool(self._held or self._kept or self._describers or self._receivers)
-        for key, _ in self._selector.select(_LOOK_SECONDS if busy else _IDLE_LOOK_SECONDS):
+        for key, _ in self._selector.select(self._patience(busy)):
             source = key.fileobj
             if source is self._server:
                 self._accept()
@@ -154,11 +158,24 @@ class Forkserver:
         self._reap()
         self._read_requests()
         self._give_turns()
+        if self._retired:
+            self._spares.close()
+        elif not self._held:
+            self._spares.look()
         self._renew_sockets(lock)
         if busy:
             self._busy_at = time.monotonic()
         if not self._retired and (sdk_fingerprint() != self._fingerprint or not self._note.exists()):
             self._retired = True  # the library was changed, or the data folder removed
+
+    def _patience(self, busy: bool) -> float:
+        """For how many seconds nothing needs to be looked at, if nothing happens."""
+        look = _LOOK_SECONDS if busy else _IDLE_LOOK_SECONDS
+        due = self._spares.due()
+        if due is None or self._held or self._retired:
+            return look
+        left = due - time.monotonic()
+        return min(look, left) if left > 0 else _BUSY_PROCESSOR_SECONDS  # it was due, and the processor is taken
 
     def _renew_sockets(self, lock: int) -> None:
         """Cleaners of temporary folders take names away: without new ones, no task could start any more."""
@@ -275,39 +292,45 @@ class Forkserver:
             if slot is None:
                 return
             try:
-                pid, handover = fork_pair()
+                pair = self._spares.take()
             except OSError:  # no process or memory left for now: it keeps its place, and the next look tries again
                 traceback.print_exc()
                 os.close(slot)
                 return
-            self._hand_over(self._held.pop(task_id), slot, pid, handover)
+            self._hand_over(self._held.pop(task_id), slot, pair)
 
-    def _hand_over(self, held: Held, slot: int, pid: int, handover: socket.socket) -> None:
+    def _hand_over(self, held: Held, slot: int, pair: Pair) -> None:
         """A keeper gets the task. The mark goes first: what dies now is recovered by its log, not by its mark."""
-        self._kept[pid] = Kept(held.spec, held.writer)
+        self._kept[pair.pid] = Kept(held.spec, held.writer)
         self._queue.remove(held.spec.task_id)
         try:
-            with handover:
-                send(handover, {k: held.message[k] for k in ("spec", "folder", "environ")}, [held.writer.fd, slot])
+            with pair.socket:
+                send(pair.socket, {k: held.message[k] for k in ("spec", "folder", "environ")}, [held.writer.fd, slot])
         except OSError:
             traceback.print_exc()  # the keeper has died: it is buried by _reap
         os.close(slot)
 
     # -- the dead ------------------------------------------------------------------------------------------------
 
+    def _own(self) -> frozenset[int]:
+        """The children that are meant to be here."""
+        return frozenset([*self._kept, *self._describers, *self._spares.pids])
+
     def _reap(self) -> None:
         """Buries keepers. What fell from a dead one to this process is killed before its task is called ended."""
         for pid, status in reap():
+            if self._spares.buried(pid):
+                kill_children(spare=self._own())  # its runner
             if (describer := self._describers.pop(pid, None)) is not None:
                 describer.close()
                 if status:  # it was killed, and could not kill what a worker file had started
-                    kill_children(spare=frozenset([*self._kept, *self._describers]))
+                    kill_children(spare=self._own())
             if (kept := self._kept.pop(pid, None)) is not None:
                 self._bury(kept, status)
 
     def _bury(self, kept: Kept, status: int) -> None:
         # Living keepers and describers are subreapers: an orphan that is this process's child was a dead one's.
-        kill_children(spare=frozenset([*self._kept, *self._describers]))
+        kill_children(spare=self._own())
         try:
             conclude(kept.writer, error=say_died(wait_status_in_words(status)).replace("worker's", "keeper's", 1))
         except Exception:  # a full disk, say: whoever looks at the task tries again

@@ -8,17 +8,14 @@ writes the terminal update.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import selectors
 import shutil
 import signal
-import socket
 import time
-import traceback
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import msgspec
 
@@ -43,106 +40,41 @@ from ..states import (
     transition,
 )
 from ..types import Status, TaskSpec
-from . import runner
-from .channel import receive, send
+from .channel import send
 from .control import ABORT, PAUSE, RESUME, SIGNAL
+from .pairs import PIPE_BYTES, Runner
 from .parts import CheckpointFile, ItemsFile, OutputFile, write_result
 from .picture import Picture, Throttle
 from .processes import (
-    close_all_but,
     kill_children,
     reap,
-    restore_descriptor_limit,
     say_title,
     signal_main_thread,
-    subreaper,
     wait_status_in_words,
 )
 
-__all__ = ["Keeper", "fork_pair"]
+__all__ = ["Keeper", "keep"]
 
 _LETTERS = {Signal.PAUSE: PAUSE, Signal.RESUME: RESUME, Signal.ABORT: ABORT}
-_READ_BYTES = 1 << 20
 _LOOK_SECONDS = 1.0  # where no bell reaches
 
 
-def fork_pair() -> tuple[int, socket.socket]:
-    """Forks a keeper that has forked its runner and waits for a task. Gives its pid and the socket to hand it one:
-    ``{"spec", "folder", "environ"}`` with the descriptors of the locked log and the slot."""
-    ours, theirs = socket.socketpair()
-    pid = os.fork()
-    if pid:
-        theirs.close()
-        return pid, ours
-    try:
-        close_all_but(theirs.fileno())
-        restore_descriptor_limit()
-        _reset_signals()
-        os.setsid()
-        _keep(theirs)
-    except BaseException:  # a forked child must never return into the forkserver's code
-        traceback.print_exc()
-        os._exit(1)
-
-
-def _reset_signals() -> None:
-    signal.set_wakeup_fd(-1)
-    for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, signal.SIG_DFL)
-    signal.signal(SIGNAL, signal.SIG_IGN)  # it may reach a runner that doesn't listen yet
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())
-
-
-def _keep(forkserver: socket.socket) -> NoReturn:
-    subreaper()
-    # The runner is forked before the task's descriptors are here, so that no child can ever hold the task's lock.
-    task_ours, task_theirs = socket.socketpair()
-    control_read, control_write = os.pipe()
-    reports_read, reports_write = os.pipe()
-    output_read, output_write = os.pipe()
-    keeper = os.getpid()
-    pid = os.fork()
-    if pid == 0:
-        try:
-            os.dup2(output_write, 1)
-            os.dup2(output_write, 2)
-            close_all_but(task_theirs.fileno(), control_read, reports_write)
-            runner.main(task_theirs, control_read, reports_write, keeper)
-        except BaseException:  # as above: it must not return into the keeper's code
-            traceback.print_exc()
-        finally:
-            os._exit(1)
-    task_theirs.close()
-    for fd in (control_read, reports_write, output_write):
-        os.close(fd)
-    fcntl.fcntl(reports_read, fcntl.F_SETPIPE_SZ, _READ_BYTES)
-    given = receive(forkserver)
-    if given is None:
-        os._exit(0)
-    task, (log_fd, slot_fd) = given
-    forkserver.close()
+def keep(task: dict[str, Any], log_fd: int, runner: Runner) -> None:
+    """Runs a task to its end in this process, with the runner that waits for it."""
     spec = msgspec.convert(task["spec"], TaskSpec)
     writer = LogWriter(TaskFolder(Path(task["folder"])), log_fd)
     say_title(f"sse-task keeper {spec.task_type} {spec.task_id}")
-    keeper_of_task = Keeper(spec, writer, pid, task_ours, control_write, reports_read, output_read)
-    keeper_of_task.run(task)
-    os.close(slot_fd)
-    os._exit(0)
+    Keeper(spec, writer, runner).run(task)
 
 
 class Keeper:
     """One task from its turn to its end."""
 
-    def __init__(self, spec: TaskSpec, writer: LogWriter, runner_pid: int, task_socket: socket.socket, control_fd: int,
-                 reports_fd: int, output_fd: int) -> None:
+    def __init__(self, spec: TaskSpec, writer: LogWriter, runner: Runner) -> None:
         self._spec = spec
         self._writer = writer
         self._folder = writer.folder
-        self._runner = runner_pid
-        self._task_socket = task_socket
-        self._control = control_fd
-        self._reports = reports_fd
-        self._output = output_fd
+        self._runner = runner
         self._state: State = Waiting()
         self._picture = Picture(spec.task_id, writer.latest())
         self._items = ItemsFile(self._folder.path)
@@ -163,12 +95,12 @@ class Keeper:
     def run(self, task: dict[str, Any]) -> None:
         """Until the terminal update is written."""
         wake_read, wake_write = os.pipe()
-        for fd in (wake_read, wake_write, self._reports, self._output):
+        for fd in (wake_read, wake_write, self._runner.reports, self._runner.output):
             os.set_blocking(fd, False)
         signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
         for number in (signal.SIGCHLD, signal.SIGTERM):
             signal.signal(number, lambda *_: None)
-        for source in (wake_read, self._reports, self._output, self._listener):
+        for source in (wake_read, self._runner.reports, self._runner.output, self._listener):
             self._selector.register(source, selectors.EVENT_READ)
         self._temp_dir()
         self._first_state()
@@ -178,8 +110,8 @@ class Keeper:
                 self._wait(wake_read)
         if not isinstance(self._state, Ending):
             with contextlib.suppress(OSError):  # a runner that is dead already: its end will tell
-                send(self._task_socket, {**task, "saved": self._checkpoint.saved()})
-        self._task_socket.close()  # a runner that was given nothing leaves
+                send(self._runner.task, {**task, "saved": self._checkpoint.saved()})
+        self._runner.task.close()  # a runner that was given nothing leaves
         while self._exit_status is None:
             self._wait(wake_read)
         self._end()
@@ -204,8 +136,8 @@ class Keeper:
         ready = {key.fd for key, _ in self._selector.select(max(0.0, nearest - time.monotonic()))}
         signals = os.read(wake_fd, 512) if wake_fd in ready else b""
         try:
-            grown = self._reports in ready and self._read_reports()
-            grown |= self._output in ready and self._pump_output()
+            grown = self._runner.reports in ready and self._read_reports()
+            grown |= self._runner.output in ready and self._pump_output()
             if self._listener.fileno() in ready or time.monotonic() >= self._looked + _LOOK_SECONDS:
                 self._look()
             if signal.SIGTERM in signals:
@@ -239,7 +171,7 @@ class Keeper:
 
     def _read_reports(self) -> bool:
         """Takes what the runner has reported; whether there was anything."""
-        data = self._read(self._reports, _READ_BYTES)
+        data = self._read(self._runner.reports, PIPE_BYTES)
         if b"\n" not in data:
             self._pieces.append(data)
             return bool(data)
@@ -254,7 +186,7 @@ class Keeper:
         return True
 
     def _pump_output(self) -> bool:
-        data = self._read(self._output, _READ_BYTES)
+        data = self._read(self._runner.output, PIPE_BYTES)
         self._output_file.write(data)
         return bool(data)
 
@@ -298,7 +230,7 @@ class Keeper:
     def _reap(self) -> None:
         """Buries dead children; the runner's end is the worker's."""
         for pid, status in reap():
-            if pid == self._runner:
+            if pid == self._runner.pid:
                 self._exit_status = status
 
     def _timeout_at(self) -> float | None:
@@ -322,7 +254,7 @@ class Keeper:
 
     def _kill_runner(self) -> None:
         try:
-            os.kill(self._runner, signal.SIGKILL)  # not waited for yet, so it is still this one
+            os.kill(self._runner.pid, signal.SIGKILL)  # not waited for yet, so it is still this one
         except ProcessLookupError:
             pass
 
@@ -347,8 +279,8 @@ class Keeper:
         if wish is Signal.ABORT:
             self._deadline = time.monotonic() + self._spec.abort_grace
         try:
-            os.write(self._control, _LETTERS[wish])
-            signal_main_thread(self._runner, SIGNAL)
+            os.write(self._runner.control, _LETTERS[wish])
+            signal_main_thread(self._runner.pid, SIGNAL)
         except OSError:
             pass  # it is dead already: its end will tell
 

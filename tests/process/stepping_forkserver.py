@@ -57,7 +57,7 @@ def wrap() -> None:
         case "forkserver-has-taken-the-task":
             after(forkserver.Forkserver, "_take_task")
         case "forkserver-has-taken-a-slot":
-            before(forkserver, "fork_pair")
+            before(forkserver.Spares, "take")
         case "forkserver-has-forked":
             before(forkserver.Forkserver, "_hand_over")
         case "forkserver-has-unmarked":
