@@ -91,6 +91,9 @@ class _Data:
 class _Model:
     """What pydantic's models have."""
 
+    def __repr__(self) -> str:  # the same in each process of the tests
+        return "_Model()"
+
     def model_dump(self) -> dict[str, Any]:
         return {"name": "x", "price": float("nan")}
 
