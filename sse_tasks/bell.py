@@ -28,7 +28,8 @@ class Bell:
 
     def __init__(self, runtime_dir: Path) -> None:
         self._folder = str(runtime_dir)
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.setblocking(False)
         self._names: list[str] = []
         self._stamp = (0, 0.0)
 
@@ -76,7 +77,8 @@ class Listener:
 
     def __init__(self, runtime_dir: Path, name: str | None = None, kind: str = "m") -> None:
         self.path = str(runtime_dir / (name or f"{kind}-{secrets.token_hex(6)}"))
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.setblocking(False)
         make_again(runtime_dir)
         try:
             os.unlink(self.path)
@@ -114,7 +116,8 @@ class Listener:
 def choose_runtime_dir(data_dir: Path, wanted: str = "") -> Path:
     """The folder for sockets of ``data_dir``: the one that is written there, else ``wanted`` or the system's own place.
 
-    A folder that others own or could write to is refused, and a new one made. Raises StorageError.
+    A folder that others own or could write to is refused, and a new one made. Raises StorageError where there is no
+    place for one.
     """
     note = data_dir / "runtime"
     try:
@@ -137,8 +140,8 @@ def choose_runtime_dir(data_dir: Path, wanted: str = "") -> Path:
     try:
         partial.write_text(str(chosen), "utf-8")
         os.rename(partial, note)
-    except OSError as error:
-        raise StorageError(data_dir, error.strerror or str(error)) from error
+    except OSError:
+        partial.unlink(missing_ok=True)  # the data folder is full or may only be read: tasks can be looked at still
     return chosen
 
 

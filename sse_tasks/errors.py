@@ -11,21 +11,26 @@ from collections.abc import Iterable
 
 __all__ = [
     "BadParameterError",
+    "IdempotencyConflictError",
     "InputTooLargeError",
     "InvalidInputError",
+    "NoSpaceError",
     "NotAuthorizedError",
     "NotJsonError",
     "NothingThereError",
     "SseTasksError",
+    "StartInProgressError",
     "StorageError",
     "TaskAborted",
     "TaskAbortedError",
     "TaskEndedError",
     "TaskError",
     "TaskFailedError",
+    "TaskInUseError",
     "TaskLiveError",
     "TaskNotFoundError",
     "TaskTypeNotFoundError",
+    "TooManyWaitingError",
     "WorkerDefinitionError",
     "WorkerLoadError",
     "WorkersUnavailableError",
@@ -123,6 +128,26 @@ class TaskLiveError(SseTasksError):
         super().__init__(f"The task has not ended yet, so {what}. Wait for its end, or abort it.")
 
 
+class TaskInUseError(SseTasksError):
+    """Forgetting a task while somebody copies from it, or the other way round."""
+
+    code, status = "task_in_use", 409
+
+    def __init__(self, task_id: str) -> None:
+        super().__init__(f"The task {task_id} is just being restarted or forgotten by another process. "
+                         "Try again in a moment.")
+
+
+class IdempotencyConflictError(SseTasksError):
+    """A key that was used for another input."""
+
+    code, status = "idempotency_conflict", 409
+
+    def __init__(self, key: str, task_id: str) -> None:
+        super().__init__(f"The idempotency key {key!r} belongs to the task {task_id}, which has another input. "
+                         "Take a new key for a new input.")
+
+
 class InputTooLargeError(SseTasksError):
     code, status = "input_too_large", 413
 
@@ -157,6 +182,35 @@ class WorkersUnavailableError(SseTasksError):
 
     def __init__(self, interpreter: str, why: str) -> None:
         super().__init__(f"No task can start with {interpreter}: {why}")
+
+
+class TooManyWaitingError(SseTasksError):
+    """The queue is as long as it may be."""
+
+    code, status = "too_many_waiting", 503
+
+    def __init__(self, waiting: int) -> None:
+        super().__init__(f"{waiting:,} task{'s wait' if waiting != 1 else ' waits'} already, as many as may "
+                         "(TaskManager.max_waiting). Try again when some have had their turn, or abort some.")
+
+
+class StartInProgressError(SseTasksError):
+    """Another process is starting a task with the same idempotency key, and takes its time."""
+
+    code, status = "start_in_progress", 503
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"A task with the idempotency key {key!r} is just being started. Try again in a moment.")
+
+
+class NoSpaceError(SseTasksError):
+    """Less space than has to stay free."""
+
+    code, status = "no_space", 507
+
+    def __init__(self, path: object, free: str, needed: str) -> None:
+        super().__init__(f"Only {free} are free at {path}, and {needed} must stay free (TaskManager.min_free_bytes). "
+                         "Free some space, forget some tasks, or set another folder: TaskManager.data_dir.")
 
 
 class StorageError(SseTasksError):

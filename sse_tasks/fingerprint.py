@@ -32,8 +32,9 @@ def exec_environ(environ: dict[str, str]) -> dict[str, str]:
     return {k: v for k, v in environ.items() if k == "LANG" or k.startswith(_AT_EXEC)}
 
 
-def forkserver_key(interpreter: str, environ: dict[str, str]) -> str:
-    """Names the forkserver that fits: interpreter, library, and the variables that count at its start."""
-    parts = [os.path.realpath(interpreter), interpreter, sdk_fingerprint(), str(_ROOT),
+def forkserver_key(interpreter: str, environ: dict[str, str], start_method: str = "fork") -> str:
+    """Names the forkserver that fits: interpreter, library, how it starts processes, and the variables that count at
+    its start."""
+    parts = [os.path.realpath(interpreter), interpreter, sdk_fingerprint(), str(_ROOT), start_method,
              repr(sorted(exec_environ(environ).items()))]
     return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogateescape")).hexdigest()[:16]

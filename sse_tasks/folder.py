@@ -16,43 +16,31 @@ import os
 import random
 import shutil
 import stat
+import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from .errors import NothingThereError, StorageError, TaskNotFoundError
+from .log_lines import latest_of, lines_after, parse
+from .reserve import give_back, set_aside
 from .types import ENDED, FORMAT, TaskSpec, TaskUpdate
 from .wire import encode_exact, encode_update, to_plain
 
 __all__ = ["LogWriter", "TaskFolder", "create_task_folder"]
 
-_TAIL_BYTES = 4096
+_RESERVE_BYTES = 16384  # of the log, for lines that are never left out
+_LAST_RESERVE_BYTES = 4096  # of these, for the terminal one
+_STEP_BYTES = 16384
+_REQUESTS_BYTES = 4096  # an abort can be asked for on a full disk
+_SHORT_TEXT = 200  # characters; each takes up to 12 bytes of a line
 _LOCK_TRIES = 50
 _FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _PARTS = frozenset({"output.log", "items.jsonl", "result.json"})
-
-
-class _Line(msgspec.Struct):
-    """The least that makes a line an update; its readers ask the status whether it is the last one."""
-
-    type: str
-    status: str = ""
-
-
-_decode_line = msgspec.json.Decoder(_Line).decode
-_decode_update = msgspec.json.Decoder(TaskUpdate).decode
-
-
-def is_update(line: bytes) -> bool:
-    """Whether a line of a log is an update; a torn or garbled one is not."""
-    try:
-        _decode_line(line)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return False
-    return line.isascii() and b"\r" not in line  # what the decoder skips may hold anything; CR ends a stream's line
 
 
 def _is_utf8(name: str) -> bool:
@@ -61,13 +49,6 @@ def _is_utf8(name: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def _parse(line: bytes) -> TaskUpdate | None:
-    try:
-        return _decode_update(line)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
 
 
 class TaskFolder:
@@ -83,7 +64,19 @@ class TaskFolder:
         return f"TaskFolder({str(self.path)!r})"
 
     def exists(self) -> bool:
-        return self.log_path.exists()
+        """Whether this is a task's folder: a real one with a log, of whoever looks or of the owner of all the others.
+
+        A link that somebody put there, or another user's folder, is no task: its code would be run as ours.
+        """
+        try:
+            about = os.lstat(self.path)
+            if not stat.S_ISDIR(about.st_mode):
+                return False
+            if about.st_uid != os.geteuid() and about.st_uid != os.stat(self.path.parent).st_uid:
+                return False
+            return stat.S_ISREG(os.lstat(self.log_path).st_mode)
+        except (OSError, ValueError):
+            return False
 
     @property
     def log_path(self) -> Path:
@@ -110,36 +103,22 @@ class TaskFolder:
         except OSError:
             return None, 0
         try:
-            return _latest(fd)
+            return latest_of(fd)
         finally:
             os.close(fd)
 
     def read_log(self, cursor: int, limit: int = 1 << 16) -> list[tuple[int, bytes]]:
         """The updates after ``cursor``: pairs of the cursor after the line, and the line without its newline.
 
-        About ``limit`` bytes at a time, one line at least; empty at the end. Lines that are no updates are skipped.
-        Raises TaskNotFoundError when the folder is gone.
+        About ``limit`` bytes at a time, one line at least; empty at the end. Lines that are no updates are skipped,
+        without ever holding much of them. Raises TaskNotFoundError when the folder is gone.
         """
         try:
             fd = os.open(self.log_path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
         except OSError as error:
             raise TaskNotFoundError(self.task_id) from error
         try:
-            while True:
-                chunk = os.pread(fd, limit, cursor)
-                end = chunk.rfind(b"\n") + 1
-                if end == 0:
-                    if len(chunk) < limit:
-                        return []
-                    limit *= 4  # one line is longer than that
-                    continue
-                found = []
-                for line in chunk[:end - 1].split(b"\n"):
-                    cursor += len(line) + 1
-                    if is_update(line):
-                        found.append((cursor, line))
-                if found:
-                    return found
+            return lines_after(fd, cursor, limit)
         finally:
             os.close(fd)
 
@@ -147,7 +126,7 @@ class TaskFolder:
         """Every update after ``cursor`` that is there now, with the cursor after it."""
         while lines := self.read_log(cursor):
             for end, line in lines:
-                if (update := _parse(line)) is not None:
+                if (update := parse(line)) is not None:
                     yield end, update
             cursor = lines[-1][0]
 
@@ -287,15 +266,17 @@ class TaskFolder:
 
     def claim(self) -> LogWriter | None:
         """The right to write this task's log, where nobody holds it; for recovery. Ends a torn line first."""
+        if not self.exists():
+            return None
         try:
-            fd = os.open(self.log_path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
+            fd = os.open(self.log_path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW)
         except OSError:
             return None
         if not _lock(fd):
             os.close(fd)
             return None
         writer = LogWriter(self, fd)
-        if os.fstat(fd).st_nlink == 0:  # forgotten in the meantime
+        if writer.is_removed():  # forgotten in the meantime
             writer.close()
             return None
         try:
@@ -324,25 +305,60 @@ class LogWriter:
         self.folder = folder
         self.fd = fd
         self._torn = True  # perhaps, by whoever wrote before
+        self._room = 0  # up to here the disk has room for sure
 
     def fileno(self) -> int:
         return self.fd
 
+    def is_removed(self) -> bool:
+        """Whether the folder was removed from under its task: nobody will ever read what is written now."""
+        return os.fstat(self.fd).st_nlink == 0
+
     def append(self, update: dict[str, Any], *, sync: bool = False) -> int:
-        """Writes one update (wire names); gives the cursor after it. With ``sync`` it is on the disk, too."""
-        data = encode_update(update)
-        if self._torn:
-            self.end_torn_line()
-        self._torn = True
-        while data:  # a write that stops in mid-line has met a full disk: the next one fits, or raises
-            data = data[os.write(self.fd, data):]
-        self._torn = False
+        """Writes one update (wire names); gives the cursor after it. With ``sync`` it is on the disk, too.
+
+        Some room is always left for changes of the status, and above all for the terminal update; both lose long texts
+        and the result before they give up. Raises OSError, as on a full disk.
+        """
+        is_last = update.get("status") in ENDED
+        try:
+            self._write(encode_update(update), 0 if is_last else _RESERVE_BYTES)
+        except OSError:
+            if not is_last and update.get("type") != "status":
+                raise
+            self._write(encode_update(_shortened(update)), 0 if is_last else _LAST_RESERVE_BYTES)
+        if is_last:
+            give_back(self.fd)
         if sync:
             os.fsync(self.fd)
         return os.fstat(self.fd).st_size
 
+    def _write(self, data: bytes, reserve: int = 0) -> None:
+        if self._torn:
+            self.end_torn_line()
+        size = os.fstat(self.fd).st_size
+        wanted = len(data) + reserve
+        if size + wanted > self._room:
+            spare = _STEP_BYTES if reserve else 0
+            try:
+                there = set_aside(self.fd, size, wanted + spare)
+            except OSError:
+                spare = 0
+                there = set_aside(self.fd, size, wanted)
+            self._room = size + wanted + spare if there else sys.maxsize
+        self._torn = True
+        try:
+            while data:  # a write that stops in mid-line has met a full disk: the next one fits, or raises
+                data = data[os.write(self.fd, data):]
+        except OSError:
+            if self._room == sys.maxsize:  # nothing is set aside: what was written in vain takes the next line's room
+                with suppress(OSError):
+                    os.ftruncate(self.fd, size)
+            raise
+        self._torn = False
+
     def latest(self) -> TaskUpdate | None:
-        return _latest(self.fd)[0]
+        return latest_of(self.fd)[0]
 
     def end_torn_line(self) -> None:
         size = os.fstat(self.fd).st_size
@@ -372,27 +388,13 @@ def _lock(fd: int) -> bool:
     return False
 
 
-def _latest(fd: int) -> tuple[TaskUpdate | None, int]:
-    for cursor, line in _lines_backwards(fd):
-        if (update := _parse(line)) is not None:
-            return update, cursor
-    return None, 0
-
-
-def _lines_backwards(fd: int) -> Iterator[tuple[int, bytes]]:
-    """The log's whole lines from the last to the first, each with the cursor after it; reads no more than it has to."""
-    position = os.fstat(fd).st_size
-    buffer = b""
-    while position > 0:
-        step = min(position, max(_TAIL_BYTES, len(buffer)))
-        position -= step
-        buffer = os.pread(fd, step, position) + buffer
-        while (stop := buffer.rfind(b"\n")) >= 0:
-            begin = buffer.rfind(b"\n", 0, stop) + 1
-            if begin == 0 and position > 0:
-                break  # this line begins further back
-            yield position + stop + 1, buffer[begin:stop]
-            buffer = buffer[:begin]
+def _shortened(update: dict[str, Any]) -> dict[str, Any]:
+    """What fits into the room that is set aside: an update without its result and without long texts."""
+    short = {name: value[:_SHORT_TEXT] if isinstance(value, str) else value
+             for name, value in update.items() if name != "result"}
+    if isinstance(progress := short.get("progress"), dict):
+        short["progress"] = {name: value for name, value in progress.items() if name != "message"}
+    return short
 
 
 def create_task_folder(tasks: Path, spec: TaskSpec, first: dict[str, Any]) -> LogWriter:
@@ -406,6 +408,11 @@ def create_task_folder(tasks: Path, spec: TaskSpec, first: dict[str, Any]) -> Lo
         path.mkdir(mode=0o700)
         (path / "files").mkdir(mode=0o700)
         (path / "task.json").write_text(encode_exact(to_plain(spec)), "ascii")
+        requests = os.open(path / "requests.jsonl", os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            set_aside(requests, 0, _REQUESTS_BYTES)
+        finally:
+            os.close(requests)
         fd = os.open(path / "events.jsonl", os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         writer = LogWriter(TaskFolder(tasks / spec.task_id), fd)
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 
 from .folder import TaskFolder
+from .listing import Listing
 from .types import Status, is_task_id
 
 __all__ = ["Queue"]
@@ -23,6 +24,7 @@ class Queue:
     def __init__(self, data_dir: Path) -> None:
         self._tasks = data_dir / "tasks"
         self._waiting = data_dir / "waiting"
+        self._listing = Listing(self._waiting, is_task_id)
         self._slots = data_dir / "slots"
 
     def put(self, task_id: str) -> None:
@@ -31,13 +33,13 @@ class Queue:
     def remove(self, task_id: str) -> None:
         try:
             os.unlink(self._waiting / task_id)
-        except FileNotFoundError:
-            pass
+        except OSError:
+            pass  # it has no mark, or the disk can't be written: marks of the ended count for nothing
 
     def waiting(self) -> list[str]:
         """The ids that wait, oldest first, dead ones among them."""
         try:
-            return sorted(name for name in os.listdir(self._waiting) if is_task_id(name))
+            return list(self._listing.names())
         except OSError:
             return []
 

@@ -15,6 +15,8 @@ from .types import Status
 
 __all__ = [
     "Ask",
+    "AttemptGone",
+    "Between",
     "Ended",
     "Ending",
     "Finished",
@@ -62,6 +64,13 @@ class Paused:
 
 
 @dataclass(frozen=True)
+class Between:
+    """An attempt is over, no process of it is left, and the next one has not begun."""
+
+    paused: bool = False
+
+
+@dataclass(frozen=True)
 class Ending:
     """How it ends is settled; some of its processes are still there. ``seen`` is the status people see until then."""
 
@@ -75,7 +84,7 @@ class Ended:
     outcome: Outcome
 
 
-State = Waiting | Running | Paused | Ending | Ended
+State = Waiting | Running | Paused | Between | Ending | Ended
 
 
 # The events.
@@ -104,11 +113,16 @@ class Finished:
 
 
 @dataclass(frozen=True)
+class AttemptGone:
+    """No process of the attempt is left, and another attempt follows."""
+
+
+@dataclass(frozen=True)
 class Gone:
     """No process of the task is left."""
 
 
-Event = Ask | Turn | PauseReached | Finished | Gone
+Event = Ask | Turn | PauseReached | Finished | AttemptGone | Gone
 
 
 class Signal(enum.Enum):
@@ -129,11 +143,13 @@ def transition(state: State, event: Event) -> tuple[State, Signal | None]:
         case Ask(action):
             return _asked(state, action)
         case Turn():
-            return (Running(), Signal.START) if state == Waiting(paused=False) else (state, None)
+            return (Running(), Signal.START) if state in (Waiting(), Between()) else (state, None)
         case PauseReached():
             return (Paused(), None) if state == Running("pause") else (state, None)
         case Finished(outcome):
             return _finished(state, outcome), None
+        case AttemptGone():
+            return _attempt_gone(state), None
         case Gone():
             return (Ended(state.outcome), None) if isinstance(state, Ending) else (state, None)
         case _:
@@ -148,7 +164,11 @@ def _asked(state: State, action: Action) -> tuple[State, Signal | None]:
             return Waiting(paused=True), None
         case Waiting(), "resume":
             return Waiting(paused=False), None
-        case Waiting(), "abort":
+        case Between(), "pause":
+            return Between(paused=True), None
+        case Between(), "resume":
+            return Between(paused=False), None
+        case Waiting() | Between(), "abort":
             return Ending(Outcome(status=Status.ABORTED), status_of(state), "abort"), None
         case Running(None), "pause":
             return Running("pause"), Signal.PAUSE
@@ -169,20 +189,30 @@ def _finished(state: State, outcome: Outcome) -> State:
         case Running("abort") | Paused("abort"):  # abort beats everything that had not ended when it was asked
             code = outcome.code if outcome.status is Status.ABORTED else None
             return Ending(Outcome(status=Status.ABORTED, code=code), status_of(state), "abort")
-        case Waiting() | Running() | Paused():
+        case Waiting() | Running() | Paused() | Between():
             return Ending(outcome, status_of(state))
         case _:
+            return state
+
+
+def _attempt_gone(state: State) -> State:
+    match state:
+        case Running(None):
+            return Between()
+        case Running("pause") | Paused(None):
+            return Between(paused=True)
+        case _:  # what an abort was asked of, or has not begun, or is settled, gets no other attempt
             return state
 
 
 def status_of(state: State) -> Status:
     """The status that an update written in ``state`` carries."""
     match state:
-        case Waiting(paused=True) | Paused():
+        case Waiting(paused=True) | Paused() | Between(paused=True):
             return Status.PAUSED
         case Waiting():
             return Status.IDLE
-        case Running():
+        case Running() | Between():
             return Status.RUNNING
         case Ending(seen=seen):
             return seen

@@ -7,52 +7,53 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import sys
-import tempfile
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from numbers import Real
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import msgspec
-from traitlets import Float, Int, List, Unicode, default
+from traitlets import Enum, Float, Int, List, Unicode, default
 from traitlets.config import Configurable
 
 from .bell import choose_runtime_dir
+from .claims import Claims, input_digest
+from .configuration import load_config
 from .describing import TaskTypes
 from .errors import (
     BadParameterError,
-    InvalidInputError,
+    IdempotencyConflictError,
+    NoSpaceError,
     StorageError,
     TaskEndedError,
+    TaskInUseError,
     TaskLiveError,
     TaskNotFoundError,
+    TooManyWaitingError,
 )
 from .folder import TaskFolder, is_controllable
-from .hosts.local import LocalHost, host_id, own_folder
+from .hosts.local import LocalHost
+from .index import TaskIndex
 from .queue import Queue
 from .registry import validate_input, worker_ref
-from .types import (
-    ENDED,
-    Status,
-    TaskInfo,
-    TaskSpec,
-    TaskTypeInfo,
-    TaskUpdate,
-    is_task_id,
-    is_task_type,
-    new_task_id,
-    now_iso,
-)
+from .restarting import plan_restart
+from .retention import DAY_SECONDS, Limits, Stamp, bytes_of, prune, reading, removing
+from .sizes import Size, say_size
+from .specs import new_spec, settled, tag_list
+from .types import ENDED, Status, TaskInfo, TaskSpec, TaskTypeInfo, is_task_type
 from .watching import LoopWatch, ThreadWatch, Watch
-from .wire import to_plain
+from .worker.start_method import StartMethod, default_start_method
 
 __all__ = ["TaskManager", "default_manager", "tag_list"]
 
 Action = Literal["pause", "resume", "abort"]
 
-_KEPT_RESULT_BYTES = 4096  # of an ended task in memory; a larger result is read anew each time
+_CLAIM_SECONDS = 30.0
+_FOLDERS = ("tasks", "waiting", "slots", "forkservers", "claims")
 
 
 class TaskManager(Configurable):
@@ -70,6 +71,27 @@ class TaskManager(Configurable):
     abort_grace = Float(5.0, min=0, help="Seconds that an aborted task has for cleaning up.").tag(config=True)
     default_timeout = Float(None, min=0, allow_none=True, help="Seconds after which a task fails, pauses not counted."
                             ).tag(config=True)
+    max_waiting = Int(1000, min=1, help="How many tasks may wait for their turn; further starts are refused."
+                      ).tag(config=True)
+    min_free_bytes = Size("200 MiB", help="Space that must be free where the tasks are kept for one to start."
+                          ).tag(config=True)
+    keep_days = Float(30, min=0, allow_none=True, help="Days that ended tasks are kept; None: for ever."
+                      ).tag(config=True)
+    keep_bytes = Size("2 GiB", allow_none=True, help="What ended tasks may take on the disk: what ended first goes "
+                      "first. None: any amount.").tag(config=True)
+    keep_count = Int(1000, min=0, allow_none=True, help="How many ended tasks are kept: what ended first goes first. "
+                     "None: any number.").tag(config=True)
+    retry_delay = Float(1.0, min=0, help="Seconds before a task's second attempt; doubled before each further one, a "
+                        "minute at most.").tag(config=True)
+    memory_limit = Size(None, allow_none=True, help="Memory that a task may take with all its processes."
+                        ).tag(config=True)
+    output_limit = Size("20 MiB", help="Captured output of a task that is kept, head and tail.").tag(config=True)
+    files_limit = Size("2 GiB", help="Size of all files that a task may make in ctx.files.").tag(config=True)
+    result_limit = Size("256 MiB", help="The largest result of a task.").tag(config=True)
+    item_limit = Size("16 MiB", help="The largest partial result that a task may emit.").tag(config=True)
+
+    start_method = Enum(["fork", "spawn"], help="How a task's processes are started (also SSE_TASKS_START_METHOD): "
+                        "fork on Linux, new interpreters elsewhere.").tag(config=True)
 
     @default("data_dir")
     def _default_data_dir(self) -> str:
@@ -78,6 +100,10 @@ class TaskManager(Configurable):
         from jupyter_core.paths import jupyter_data_dir
 
         return os.path.join(jupyter_data_dir(), "sse_tasks")
+
+    @default("start_method")
+    def _default_start_method(self) -> str:
+        return default_start_method()
 
     @default("runtime_dir")
     def _default_runtime_dir(self) -> str:
@@ -90,23 +116,34 @@ class TaskManager(Configurable):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.root = Path(self.data_dir).expanduser().absolute()
-        self._tasks = self.root / "tasks"
+        self._make_folders()
+        self._runtime = choose_runtime_dir(self.root, self.runtime_dir)
+        self._host = LocalHost(self.root, self._runtime, cast(StartMethod, self.start_method))
+        self._queue = Queue(self.root)
+        self._index = TaskIndex(self.root, self._host, self._queue)
+        self._types = TaskTypes(self._host)
+        self._claims = Claims(self.root / "claims")
+        self._stamp = Stamp(self.root / "pruned")
+        self._watches: dict[asyncio.AbstractEventLoop | None, Watch] = {}
+        self._followed: Counter[str] = Counter()
+        self._lock = threading.Lock()
+        self._closing = False
+
+    def _make_folders(self) -> None:
         try:
-            for name in ("tasks", "waiting", "slots", "forkservers"):
+            for name in _FOLDERS:
                 (self.root / name).mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             raise StorageError(self.root, error.strerror or str(error)) from error
-        self._runtime = choose_runtime_dir(self.root, self.runtime_dir)
-        self._host = LocalHost(self.root, self._runtime)
-        self._queue = Queue(self.root)
-        self._types = TaskTypes(self._host)
-        self._specs: dict[str, TaskSpec] = {}
-        self._ended: dict[str, TaskInfo] = {}
-        self._watches: dict[asyncio.AbstractEventLoop | None, Watch] = {}
-        self._lock = threading.Lock()
+
+    @property
+    def socket_dir(self) -> str:
+        """The folder of the sockets by which processes wake each other."""
+        return str(self._runtime)
 
     def close(self) -> None:
         """Stops following. Tasks go on."""
+        self._closing = True
         with self._lock:
             watches, self._watches = list(self._watches.values()), {}
         for watch in watches:
@@ -130,59 +167,114 @@ class TaskManager(Configurable):
         """One task type. Raises TaskTypeNotFoundError, with the near names."""
         return self._types.find(name, interpreter or sys.executable, self.folders(beside))
 
-    # -- control -------------------------------------------------------------------------------------------------
+    # -- starting ------------------------------------------------------------------------------------------------
 
     def start(self, task_type: str, input: Mapping[str, Any] | None = None, *, name: str | None = None,
-              tags: Iterable[str] = (), timeout: float | None = None, interpreter: str | None = None,
-              origin: Mapping[str, str] | None = None, beside: Path | None = None) -> TaskInfo:
+              tags: Iterable[str] = (), timeout: float | None = None, retries: int = 0, interpreter: str | None = None,
+              origin: Mapping[str, str] | None = None, beside: Path | None = None, idempotency_key: str | None = None
+              ) -> TaskInfo:
         """Starts a task of a registered type; it waits for its turn, then runs in a process of its own.
 
-        ``timeout`` in seconds, pauses not counted. Raises TaskTypeNotFoundError, InvalidInputError, BadParameterError,
-        StorageError, WorkersUnavailableError.
+        ``timeout`` in seconds, pauses not counted. ``retries``: how many further attempts it has when its processes die
+        or its time is over, 0 to 100. With the ``idempotency_key`` of a task of this type that is still there, that
+        task is given instead, if its input is the same; the other options don't count.
+
+        Raises TaskTypeNotFoundError, InvalidInputError, BadParameterError, IdempotencyConflictError,
+        StartInProgressError, TooManyWaitingError, NoSpaceError, StorageError, WorkersUnavailableError.
         """
-        info = self.task_type(task_type, interpreter, beside)
+        return self.start_or_find(task_type, input, name=name, tags=tags, timeout=timeout, retries=retries,
+                                  interpreter=interpreter, origin=origin, beside=beside,
+                                  idempotency_key=idempotency_key)[0]
+
+    def start_or_find(self, task_type: str, input: Mapping[str, Any] | None = None, *, beside: Path | None = None,
+                      idempotency_key: str | None = None, patience: float = _CLAIM_SECONDS, **options: Any
+                      ) -> tuple[TaskInfo, bool]:
+        """Like ``start``, and whether the task is a new one. ``patience``: seconds to wait while another process
+        starts a task with the same key."""
+        info = self.task_type(task_type, options.get("interpreter"), beside)
         given = dict(input or {})
         validate_input(info, given)
-        spec = self._spec(task_type, worker_ref(info), given, name=name, tags=tags, timeout=timeout,
-                          interpreter=interpreter, origin=origin)
-        return self._start(spec, {})
+        spec = new_spec(self, task_type, worker_ref(info), given, **options)
+        if idempotency_key is None:
+            return self._launch(spec), True
+        self._make_folders()
+        with self._claims.hold(task_type, idempotency_key, patience) as claim:
+            digest = input_digest(spec.input)
+            known = self._index.look(claim.task_id) if claim.task_id else None
+            if known is not None:
+                if claim.digest != digest:
+                    raise IdempotencyConflictError(idempotency_key, claim.task_id)
+                return known, False
+            self._check_room()
+            spec.claim = claim.name
+            try:
+                claim.write(spec.task_id, digest)
+            except OSError as error:
+                raise StorageError(self.root, error.strerror or str(error)) from error
+            return self._launch(spec), True
 
     def start_function(self, task_type: str, pickled: bytes, input: Mapping[str, Any], **options: Any) -> TaskInfo:
-        """Starts a function that travels by value (cloudpickle). The caller has validated the input."""
+        """Starts a function that travels by value (cloudpickle). The caller has validated the input. Options and errors
+        as with ``start``."""
         if not is_task_type(task_type):
             raise BadParameterError("task_type", f"{task_type!r} is no name of a task type (a-z, 0-9 and -)")
-        spec = self._spec(task_type, {"pickle": ""}, dict(input), **options)
-        spec.worker = {"pickle": str(self._tasks / spec.task_id / "worker.pickle")}
-        return self._start(spec, {"worker.pickle": pickled})
+        spec = new_spec(self, task_type, {}, input, **options)
+        spec.worker = {"pickle": str(self._index.folder_of(spec.task_id).path / "worker.pickle")}
 
-    def _start(self, spec: TaskSpec, files: Mapping[str, bytes]) -> TaskInfo:
-        self._host.start(spec, dict(os.environ), files)
+        def fill(folder: Path) -> None:
+            (folder / "worker.pickle").write_bytes(pickled)
+
+        return self._launch(spec, fill=fill)
+
+    def restart(self, task_id: str, *, fresh: bool = False, origin: Mapping[str, str] | None = None) -> TaskInfo:
+        """A new task with the input and the options of an ended one, in this process's environment. It begins with the
+        state and the items of the last checkpoint, where there is one and ``fresh`` doesn't say otherwise.
+
+        Raises TaskNotFoundError, TaskLiveError, TaskInUseError, and what ``start`` raises, as where its task type is no
+        longer there or takes other input.
+        """
+        info = self.info(task_id)
+        if not info.is_ended:
+            raise TaskLiveError("it can't be restarted")
+        old = self._controllable(task_id)
+        folder = self._index.folder_of(task_id)
+        spec = msgspec.structs.replace(old, restart_of=task_id, origin=dict(origin or {}), claim="", **settled(self))
+        if "pickle" in spec.worker:
+            spec.worker = {"pickle": str(self._index.folder_of(spec.task_id).path / "worker.pickle")}
+        else:
+            file = spec.worker.get("file")
+            described = self._types.find(spec.task_type, spec.interpreter, [Path(file).parent] if file else [])
+            validate_input(described, spec.input)
+            spec.worker = worker_ref(described)
+        with reading(folder):
+            plan = plan_restart(old, folder, os.environ, fresh=fresh)
+            restarted = self._launch(spec, fill=plan.fill, message=plan.message, items=plan.items)
+            with suppress(OSError):  # a link for people; the new task knows where it comes from
+                partial = folder.path / f".restarted_as-{spec.task_id}"
+                partial.write_text(spec.task_id, "ascii")
+                os.replace(partial, folder.path / "restarted_as")
+        self._index.drop(task_id)
+        self._host.ring(task_id)
+        return restarted
+
+    def _launch(self, spec: TaskSpec, **options: Any) -> TaskInfo:
+        self._make_folders()  # they may have been removed
+        self._check_room()
+        self._host.start(spec, dict(os.environ), **options)
+        if self._stamp.take(DAY_SECONDS):
+            threading.Thread(target=self.prune, name="sse-tasks-prune", daemon=True).start()
         return self.info(spec.task_id)
 
-    def _spec(self, task_type: str, worker: dict[str, str], input: dict[str, Any], *, name: str | None = None,
-              tags: Iterable[str] = (), timeout: float | None = None, interpreter: str | None = None,
-              origin: Mapping[str, str] | None = None) -> TaskSpec:
-        if timeout is None:
-            timeout = self.default_timeout
-        if timeout is not None and (not isinstance(timeout, Real) or not 0 < timeout < float("inf")):
-            raise BadParameterError("timeout", "a number of seconds greater than 0 is needed")
-        if name is not None and (not isinstance(name, str) or not name.strip() or len(name) > 200):
-            raise BadParameterError("name", "1 to 200 characters are needed")
-        tags = tag_list(tags)
-        try:
-            input = to_plain(input)
-        except TypeError as error:
-            raise InvalidInputError(task_type, [{"path": "", "message": str(error)}]) from None
-        task_id = new_task_id()
-        own = interpreter is None or os.path.realpath(interpreter) == os.path.realpath(sys.executable)
-        cwd = own_folder()
-        return TaskSpec(
-            task_id=task_id, task_type=task_type, worker=worker, input=input, created_at=now_iso(), name=name,
-            tags=tags, interpreter=interpreter or sys.executable, cwd=cwd,
-            sys_path=[entry or cwd for entry in sys.path] if own else [], environ=sorted(os.environ),
-            origin=dict(origin or {}), host=host_id(), timeout=timeout, max_running=self.max_running,
-            abort_grace=self.abort_grace, runtime_dir=str(self._runtime),
-            temp_dir=os.path.join(tempfile.gettempdir(), f"sse-task-{task_id}"))
+    def _check_room(self) -> None:
+        if len(self._queue.waiting()) >= self.max_waiting:
+            self._host.sweep()  # some may have died
+            if (waiting := len(self._queue.waiting())) >= self.max_waiting:
+                raise TooManyWaitingError(waiting)
+        free = shutil.disk_usage(self.root).free
+        if free < self.min_free_bytes:
+            raise NoSpaceError(self.root, say_size(free), say_size(self.min_free_bytes))
+
+    # -- control -------------------------------------------------------------------------------------------------
 
     def ask(self, task_id: str, action: Action) -> TaskInfo:
         """Asks a task to ``pause``, ``resume`` or ``abort``: asked, not yet done. Raises TaskNotFoundError,
@@ -190,114 +282,113 @@ class TaskManager(Configurable):
         info = self.info(task_id)
         if info.status in ENDED:
             raise TaskEndedError(action, info.status)
-        if not is_controllable(self._spec_of(task_id)):
-            raise BadParameterError("taskId", "the task was made by a newer version of sse_tasks: update this one")
-        self._host.ask(self._folder(task_id), action)
+        self._controllable(task_id)
+        self._host.ask(self._index.folder_of(task_id), action)
         return info
 
+    def _controllable(self, task_id: str) -> TaskSpec:
+        spec = self._index.spec(task_id)
+        if not is_controllable(spec):
+            raise BadParameterError("taskId", "the task was made by a newer version of sse_tasks: update this one")
+        return spec
+
     def forget(self, task_id: str) -> None:
-        """Removes an ended task with everything it made. Raises TaskNotFoundError, TaskLiveError, StorageError."""
-        if self.info(task_id).status not in ENDED:
+        """Removes an ended task with everything it made. Raises TaskNotFoundError, TaskLiveError, TaskInUseError,
+        StorageError."""
+        if not self.info(task_id).is_ended:
             raise TaskLiveError("it can't be forgotten")
-        self._folder(task_id).remove()
+        self._remove(task_id)
+
+    def forget_ended(self, *, status: Iterable[str] = (), before: str | None = None) -> int:
+        """Forgets many ended tasks: those of ``status`` (all, if empty) that ended ``before`` (as in ``endedAt``).
+        Gives how many. Those that are just being restarted are left. Raises BadParameterError, StorageError."""
+        wanted = {Status(one) for one in status} or ENDED
+        if not wanted <= ENDED:
+            raise BadParameterError("status", "only ended tasks can be forgotten: completed, failed, aborted")
+        removed = 0
+        for info in self.list(status=wanted, brief=True)[0]:
+            if (before is None or (info.ended_at or "") < before) and not self._closing:
+                try:
+                    self._remove(info.task_id, 0)
+                    removed += 1
+                except (TaskNotFoundError, TaskInUseError):
+                    pass
+        return removed
+
+    def _remove(self, task_id: str, seconds: float | None = None) -> None:
+        folder = self._index.folder_of(task_id)
+        with removing(folder, seconds):
+            claim = self._index.spec(task_id).claim
+            folder.remove()
         self._queue.remove(task_id)
-        self._specs.pop(task_id, None)
-        self._ended.pop(task_id, None)
+        self._index.drop(task_id)
+        if claim:
+            self._claims.release(claim, task_id)
         self._host.ring(task_id)
+
+    def prune(self) -> int:
+        """Forgets the ended tasks that are older, more or larger than is to be kept (``keep_days``, ``keep_count``,
+        ``keep_bytes``), what ended first first; gives how many. Never a live one, nor one that is followed here. While
+        another process does so, nothing is done."""
+        limits = Limits(days=self.keep_days, bytes=self.keep_bytes, count=self.keep_count)
+        with self._stamp.alone() as alone:
+            if not alone:
+                return 0
+            removed = prune(self._index.ended(), limits, lambda task_id: bytes_of(self._index.folder_of(task_id).path),
+                            lambda task_id: self._remove(task_id, 0), lambda task_id: self._followed[task_id] > 0,
+                            lambda: self._closing)
+        self._claims.prune(lambda task_id: self._index.folder_of(task_id).exists())
+        return removed
+
+    def prune_if_due(self, seconds: float) -> int:
+        """``prune``, unless some process of this user did so less than ``seconds`` ago."""
+        return self.prune() if self._stamp.take(seconds) else 0
 
     # -- looking -------------------------------------------------------------------------------------------------
 
-    def _folder(self, task_id: str) -> TaskFolder:
-        return TaskFolder(self._tasks / task_id)
-
     def folder(self, task_id: str) -> TaskFolder:
         """The folder of a task. Raises TaskNotFoundError."""
-        if not is_task_id(task_id) or not self._folder(task_id).exists():
-            raise TaskNotFoundError(task_id, self.ids())
-        return self._folder(task_id)
+        return self._index.folder(task_id)
 
     def ids(self) -> list[str]:
         """The ids of all tasks, newest first."""
-        try:
-            return sorted((name for name in os.listdir(self._tasks) if is_task_id(name)), reverse=True)
-        except OSError:
-            return []
+        return self._index.ids()
 
     def live_ids(self) -> list[str]:
-        """The ids of the tasks that have not ended, as far as they have been looked at."""
-        looked = [self._info_quietly(task_id) for task_id in self.ids() if task_id not in self._ended]
-        return [info.task_id for info in looked if info is not None and not info.is_ended]
+        """The ids of the tasks that have not ended, newest first, as far as they have been looked at."""
+        return self._index.live_ids()
 
     def info(self, task_id: str) -> TaskInfo:
         """What there is to say of a task. One that has died is recovered first. Raises TaskNotFoundError."""
         self.folder(task_id)
-        return self._info(task_id)
+        return self._index.info(task_id)
 
     def list(self, *, status: Iterable[str] = (), task_type: str | None = None, tag: str | None = None,
-             limit: int | None = None, after: str | None = None) -> tuple[list[TaskInfo], str | None]:
-        """The tasks, newest first, and the cursor of the next page (``after``) or None."""
-        wanted = {Status(one) for one in status}
-        found: list[TaskInfo] = []
+             limit: int | None = None, after: str | None = None, brief: bool = False
+             ) -> tuple[list[TaskInfo], str | None]:
+        """The tasks, newest first, and the cursor of the next page (``after``) or None. ``brief``: without inputs and
+        results above 4 KiB, which have to be read anew."""
+        return self._index.list(status=status, task_type=task_type, tag=tag, limit=limit, after=after, brief=brief)
+
+    def recover_if_dead(self, task_id: str) -> None:
+        """Ends or hands on a task that has no terminal update and no process."""
+        if not self._index.is_known_ended(task_id) and not self._index.folder_of(task_id).is_held():
+            self._index.look(task_id)
+
+    def recover_all(self) -> None:
+        """Looks at every task once, so that those that died while nobody looked are ended or handed on; and takes away
+        what starters left behind that were killed. The dead first, then, to remember them, the ended."""
+        self._host.sweep()
+        ended = []
         for task_id in self.ids():
-            if after is not None and task_id >= after:
-                continue
-            try:
-                info = self._info(task_id)
-            except TaskNotFoundError:
-                continue  # forgotten while we looked
-            if ((wanted and info.status not in wanted) or (task_type is not None and info.task_type != task_type)
-                    or (tag is not None and tag not in info.tags)):
-                continue
-            if limit is not None and len(found) == limit:
-                return found, found[-1].task_id if found else after
-            found.append(info)
-        return found, None
-
-    def _spec_of(self, task_id: str) -> TaskSpec:
-        spec = self._specs.get(task_id)
-        if spec is None:
-            spec = self._specs[task_id] = self._folder(task_id).spec()
-        return spec
-
-    def _info(self, task_id: str) -> TaskInfo:
-        folder = self._folder(task_id)
-        if not folder.exists():
-            raise TaskNotFoundError(task_id)
-        known = self._ended.get(task_id)
-        if known is not None:
-            update, _ = folder.latest() if known.result is None and known.result_bytes is not None else (None, 0)
-            return msgspec.structs.replace(known, result=update.result if update else known.result)
-        spec = self._spec_of(task_id)
-        update, cursor = folder.latest()
-        lost: dict[str, Any] = {}
-        if (update is None or update.status not in ENDED) and not folder.is_held():
-            self._host.recover(folder)
-            held = folder.is_held()  # before the log is read: another recoverer may just have written the end
-            update, cursor = folder.latest()
-            if (update is None or update.status not in ENDED) and not held:
-                lost = _lost(spec, update)
-        info = TaskInfo(task_id=task_id, task_type=spec.task_type, name=spec.name, tags=spec.tags, input=spec.input,
-                        status=Status.IDLE, created_at=spec.created_at, retries=spec.retries, cursor=cursor,
-                        restart_of=spec.restart_of, origin=spec.origin or None, interpreter=spec.interpreter,
-                        cwd=spec.cwd, host=spec.host, format=spec.format, items_bytes=folder.items_size(),
-                        output_bytes=folder.output_size(), files=len(folder.files()))
-        if update is not None:
-            for field in ("status", "requested", "progress", "message", "error", "code", "result", "result_bytes",
-                          "attempt", "started_at", "paused_seconds", "items"):
-                setattr(info, field, getattr(update, field))
-            if info.status in ENDED:
-                info.ended_at = update.timestamp
-                kept = None if (info.result_bytes or 0) > _KEPT_RESULT_BYTES else info.result
-                self._ended[task_id] = msgspec.structs.replace(info, result=kept)
-            elif info.started_at is None:
-                info.position = self._position(task_id)
-        for field, value in lost.items():
-            setattr(info, field, value)
-        return info
-
-    def _position(self, task_id: str) -> int | None:
-        waiting = self._queue.waiting()
-        return waiting.index(task_id) + 1 if task_id in waiting else None
+            update, _ = self._index.folder_of(task_id).latest()
+            if update is not None and update.status in ENDED:
+                ended.append(task_id)
+            elif not self._closing:
+                self._index.look(task_id)
+        for task_id in ended:
+            if not self._closing:
+                self._index.look(task_id)
 
     # -- following -----------------------------------------------------------------------------------------------
 
@@ -311,9 +402,13 @@ class TaskManager(Configurable):
                 watch = (ThreadWatch(self, self._runtime) if loop is None else LoopWatch(self, self._runtime, loop))
                 self._watches[loop] = watch
             watch.add(task_id, callback)
+            if task_id is not None:
+                self._followed[task_id] += 1
 
         def stop() -> None:
             with self._lock:
+                if task_id is not None:
+                    self._followed -= Counter([task_id])
                 if watch.discard(task_id, callback) and self._watches.get(loop) is watch:
                     del self._watches[loop]
                     watch.close()
@@ -322,48 +417,9 @@ class TaskManager(Configurable):
 
     def sizes(self, task_id: str) -> tuple[int, ...]:
         """What grows when something happens to a task; empty when it is gone."""
-        folder = self._folder(task_id)
+        folder = self._index.folder_of(task_id)
         log = folder.log_size()
         return (log, folder.output_size(), folder.items_size()) if log else ()
-
-    def recover_if_dead(self, task_id: str) -> None:
-        """Ends or hands on a task that has no terminal update and no process."""
-        if task_id not in self._ended and not self._folder(task_id).is_held():
-            self._info_quietly(task_id)
-
-    def _info_quietly(self, task_id: str) -> TaskInfo | None:
-        try:
-            return self._info(task_id)
-        except TaskNotFoundError:
-            return None  # just forgotten, or no folder that we can read
-
-    def recover_all(self) -> None:
-        """Looks at every task once, so that those that died while nobody looked are ended or handed on; and takes away
-        what starters left behind that were killed."""
-        self._host.sweep()
-        for task_id in self.ids():
-            self._info_quietly(task_id)
-
-
-def tag_list(tags: str | Iterable[str]) -> list[str]:
-    """Tags as a task has them, each once; a bare text is one tag. Raises BadParameterError."""
-    if not isinstance(tags, Iterable):
-        raise BadParameterError("tags", f"a list of texts is needed, not {tags!r:.80}")
-    given = [tags] if isinstance(tags, str) else list(tags)
-    if any(not isinstance(tag, str) or not tag.strip() or len(tag) > 100 for tag in given):
-        raise BadParameterError("tag", "1 to 100 characters are needed")
-    return list(dict.fromkeys(given))
-
-
-def _lost(spec: TaskSpec, update: TaskUpdate | None) -> dict[str, Any]:
-    """How a task is read that nobody here can write an end for, or hand on."""
-    if spec.host != host_id():
-        return {"status": Status.FAILED, "code": "host_lost", "error":
-                "The machine or container that ran the task was stopped or restarted. What it had done is kept."}
-    if update is None or update.started_at is None:
-        return {}  # the next look tries again
-    return {"status": Status.FAILED, "code": "worker_died", "error":
-            "The task's processes are gone, and its folder can't be written to say so."}
 
 
 _default: TaskManager | None = None
@@ -377,20 +433,3 @@ def default_manager() -> TaskManager:
         if _default is None:
             _default = TaskManager(config=load_config())
         return _default
-
-
-def load_config() -> Any:
-    """What ``jupyter_sse_tasks_config.py`` and ``.json`` on Jupyter's config path say, the user's own last."""
-    from jupyter_core.paths import jupyter_config_path
-    from traitlets.config import Config
-    from traitlets.config.loader import ConfigFileNotFound, JSONFileConfigLoader, PyFileConfigLoader
-
-    config = Config()
-    for folder in reversed(jupyter_config_path()):
-        for loader in (PyFileConfigLoader("jupyter_sse_tasks_config.py", path=folder),
-                       JSONFileConfigLoader("jupyter_sse_tasks_config.json", path=folder)):
-            try:
-                config.merge(loader.load_config())
-            except ConfigFileNotFound:
-                continue
-    return config

@@ -1,6 +1,6 @@
 """What crosses the wire: updates, the picture of a task, what a task type says of itself.
 
-The field names are PROTOCOL's, camelCase in JSON and snake_case in Python. Every reader ignores what it does
+The field names are the wire contract's, camelCase in JSON and snake_case in Python. Every reader ignores what it does
 not know. A field that has nothing to say is absent from the JSON and ``None`` (or its default) in Python.
 """
 
@@ -92,7 +92,7 @@ class TaskUpdate(_Wire):
 
 
 class TaskInfo(_Wire):
-    """What there is to say of a task, from its folder. See PROTOCOL, "TaskInfo"."""
+    """What there is to say of a task, from its folder."""
 
     task_id: str
     task_type: str
@@ -148,7 +148,8 @@ class TaskSpec(_Wire):
     """``task.json``: everything about a task that is settled when it starts, written once.
 
     ``worker`` says where the code is (see ``registry.load_worker``), ``environ`` holds names only: values travel over
-    a socket and never touch the disk. Times and sizes are seconds and bytes.
+    a socket and never touch the disk. ``claim`` names its idempotency key's file. Times are seconds, sizes
+    bytes.
     """
 
     task_id: str
@@ -166,10 +167,17 @@ class TaskSpec(_Wire):
     origin: dict[str, str] = {}
     host: str = ""
     restart_of: str | None = None
+    claim: str = ""
     retries: int = 0
+    retry_delay: float = 1.0
     timeout: float | None = None
     max_running: int = 1
     abort_grace: float = 5.0
+    memory_limit: int | None = None
+    output_limit: int = 20 << 20
+    files_limit: int = 2 << 30
+    result_limit: int = 256 << 20
+    item_limit: int = 16 << 20
     runtime_dir: str = ""
     temp_dir: str = ""
 

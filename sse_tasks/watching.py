@@ -80,7 +80,13 @@ class Watch:
             if seen.get(task_id) != sizes:
                 self._tell(task_id)
             elif sizes:
-                self._manager.recover_if_dead(task_id)
+                self._recover(task_id)
+
+    def _recover(self, task_id: str) -> None:
+        try:
+            self._manager.recover_if_dead(task_id)
+        except Exception:  # one task's broken folder is not the others', nor the end of this watch
+            _log.exception("the task %s can't be looked at", task_id)
 
     def _tell(self, task_id: str) -> None:
         with self._lock:

@@ -10,7 +10,7 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -20,12 +20,14 @@ import msgspec
 from ..bell import Bell
 from ..errors import SseTasksError, StorageError, WorkersUnavailableError
 from ..fingerprint import exec_environ, forkserver_key
-from ..folder import TaskFolder, create_task_folder, discard, is_controllable, is_terminal, publish
+from ..folder import LogWriter, TaskFolder, create_task_folder, discard, is_controllable, is_terminal, publish
 from ..queue import Queue
-from ..recovery import conclude
-from ..types import TaskSpec, now_iso
+from ..recovery import KEPT, conclude, try_again
+from ..types import Status, TaskSpec, now_iso
 from ..worker.channel import receive, send
 from ..worker.processes import MARK, NO_TASK, TITLE_ROOM, kill_marked
+from ..worker.recorded import kill_recorded
+from ..worker.start_method import INTERPRETER, VARIABLE, StartMethod, default_start_method
 
 __all__ = ["LocalHost", "host_id"]
 
@@ -43,16 +45,19 @@ def host_id() -> str:
     except (OSError, IndexError):
         import platform
 
-        return platform.node()
+        import psutil
+
+        return f"{platform.node()}:{psutil.boot_time():.0f}"
     return f"{boot}:{started}"
 
 
 class LocalHost:
     """Starts and recovers tasks of one data folder by forkservers of this machine. For any thread."""
 
-    def __init__(self, data_dir: Path, runtime_dir: Path) -> None:
+    def __init__(self, data_dir: Path, runtime_dir: Path, start_method: StartMethod | None = None) -> None:
         self._data_dir = data_dir
         self._runtime_dir = runtime_dir
+        self._start_method = start_method or default_start_method()
         self._queue = Queue(data_dir)
         self._bell = Bell(runtime_dir)
         self._spawned: list[subprocess.Popen[bytes]] = []
@@ -65,29 +70,37 @@ class LocalHost:
 
     # -- the verbs -----------------------------------------------------------------------------------------------
 
-    def start(self, spec: TaskSpec, environ: Mapping[str, str], files: Mapping[str, bytes]) -> TaskFolder:
-        """Makes the task's folder and hands it to a forkserver. ``files`` are put into the folder beforehand.
+    def start(self, spec: TaskSpec, environ: Mapping[str, str], *, fill: Callable[[Path], None] | None = None,
+              message: str | None = None, items: int = 0) -> TaskFolder:
+        """Makes the task's folder and hands it to a forkserver. ``fill`` puts into it what else the task begins with,
+        before anybody sees it; ``message`` and ``items`` stand in its first update.
 
-        Raises StorageError, WorkersUnavailableError; then nothing is left of it.
+        Raises StorageError, WorkersUnavailableError, and what ``fill`` raises; then nothing is left of it.
         """
-        connection = self._connect(spec.interpreter, environ)
-        with connection:
-            first = {"type": "status", "taskId": spec.task_id, "timestamp": spec.created_at, "status": "idle",
-                     "attempt": 1}
-            tasks = self._data_dir / "tasks"
-            writer = create_task_folder(tasks, spec, first)
-            try:
-                for name, data in files.items():
-                    (tasks / f".new-{spec.task_id}" / name).write_bytes(data)
-                self._queue.put(spec.task_id)
-                publish(writer)
-            except BaseException as error:
-                discard(writer)
-                self._queue.remove(spec.task_id)
-                if isinstance(error, OSError):
-                    raise StorageError(self._data_dir, error.strerror or str(error)) from error
-                raise
+        first = {"type": "status", "taskId": spec.task_id, "timestamp": spec.created_at, "status": "idle", "attempt": 1}
+        if message is not None:
+            first["message"] = message
+        if items:
+            first["items"] = items
+        tasks = self._data_dir / "tasks"
+        writer = create_task_folder(tasks, spec, first)
+        connection = None
+        try:
+            if fill is not None:
+                fill(tasks / f".new-{spec.task_id}")
+            connection = self._connect(spec.interpreter, environ)  # not before: it would wait for what may take long
+            self._queue.put(spec.task_id)
+            publish(writer)
             folder = writer.folder
+        except BaseException as error:
+            if connection is not None:
+                connection.close()
+            discard(writer)
+            self._queue.remove(spec.task_id)
+            if isinstance(error, OSError):
+                raise StorageError(self._data_dir, error.strerror or str(error)) from error
+            raise
+        with connection:
             try:
                 taken = self._hand_over(connection, spec, folder, environ, writer.fd)
             finally:
@@ -115,23 +128,30 @@ class LocalHost:
             if is_terminal(latest) or spec.host != host_id() or not is_controllable(spec):
                 self._queue.remove(folder.task_id)
                 return False
-            if latest is None or latest.started_at is None:
-                try:
-                    return self._hand_on(spec, folder, writer)
-                except WorkersUnavailableError as error:
-                    conclude(writer, error=str(error), code="not_found")
-                    self._queue.remove(folder.task_id)
+            begun = latest is not None and latest.started_at is not None
+            if begun and folder.task_id not in self._queue.waiting():  # else it waits for its next attempt
+                kill_marked(spec.task_id)
+                kill_recorded(folder.path)
+                reason = "The task's processes were killed, all of them, with nobody left to say by what."
+                if try_again(writer, spec, reason + _lacking(spec)) is None:
+                    self._conclude(writer, reason + KEPT)
                     return True
-            kill_marked(spec.task_id)
-            conclude(writer, error="The task's processes were killed, all of them, with nobody left to say by what. "
-                                   "What it had done is kept.")
-            self._queue.remove(folder.task_id)
+            try:
+                return self._hand_on(spec, folder, writer, begun)
+            except WorkersUnavailableError as error:
+                self._conclude(writer, str(error), code="worker_died" if begun else "not_found")
+                return True
         except (OSError, SseTasksError):
             return False  # a full disk, a folder that is just being forgotten: nothing to be done now
         finally:
             writer.close()
-        self._bell.ring(folder.task_id, to="mf")
-        return True
+
+    def _conclude(self, writer: LogWriter, error: str, code: str = "worker_died") -> None:
+        task_id = writer.folder.task_id
+        conclude(writer, error=error, code=code)
+        self._queue.remove(task_id)
+        writer.close()  # whoever hears the bell finds it ended, and in nobody's hands
+        self._bell.ring(task_id, to="mf")
 
     def sweep(self) -> None:
         """Removes what starters, and those who forgot a task, left behind when they were killed."""
@@ -178,23 +198,21 @@ class LocalHost:
         except OSError:
             return False
 
-    def _hand_on(self, spec: TaskSpec, folder: TaskFolder, writer: Any) -> bool:
-        """A task that only waited goes to a forkserver of ours, with our environment."""
-        missing = sorted(set(spec.environ) - set(os.environ))
-        message = "Handed over: whoever started it is gone."
-        if missing:
-            message += f" Its environment lacks {', '.join(missing[:20])}{', …' if len(missing) > 20 else ''}."
+    def _hand_on(self, spec: TaskSpec, folder: TaskFolder, writer: LogWriter, begun: bool) -> bool:
+        """A task that waits for its first or its next attempt goes to a forkserver of ours, with our environment."""
+        message = f"Handed over: whoever started it is gone.{_lacking(spec)}"
         with self._connect(spec.interpreter, os.environ) as connection:
             latest = writer.latest()
-            if latest is None or latest.message != message:  # else it has been tried before
-                writer.append({"type": "status", "taskId": spec.task_id, "timestamp": now_iso(), "message": message,
-                               "status": latest.status if latest else "idle"})
+            if not begun and (latest is None or latest.message != message):  # else it has been said before
+                update = msgspec.to_builtins(latest) if latest else {"taskId": spec.task_id}
+                writer.append(update | {"type": "status", "status": latest.status if latest else Status.IDLE,
+                                        "timestamp": now_iso(), "message": message})
             self._queue.put(spec.task_id)
             return self._hand_over(connection, spec, folder, os.environ, writer.fd)
 
     def _connect(self, interpreter: str, environ: Mapping[str, str]) -> socket.socket:
         """A connection to the forkserver that fits, which is started if there is none."""
-        key = forkserver_key(interpreter, dict(environ))
+        key = forkserver_key(interpreter, dict(environ), self._start_method)
         connection = self._try_connect(key)
         if connection is not None:
             return connection
@@ -225,19 +243,26 @@ class LocalHost:
     def _spawn(self, interpreter: str, environ: Mapping[str, str], key: str) -> str:
         """Starts a forkserver and waits until it listens or has gone; says why it may not have come up."""
         self._spawned = [process for process in self._spawned if process.poll() is None]
-        ready, theirs = os.pipe()
         log = self._data_dir / "forkservers" / f"{key}.log"
         try:
-            with open(log, "ab") as output:
-                process = subprocess.Popen(
-                    [interpreter, "-m", "sse_tasks.worker.forkserver", str(self._data_dir), str(self._runtime_dir), key,
-                     str(theirs), TITLE_ROOM],
-                    env=exec_environ(dict(environ)) | {MARK: NO_TASK}, cwd="/", stdin=subprocess.DEVNULL,
-                    stdout=output, stderr=output, pass_fds=(theirs,), start_new_session=True)
+            output = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
+            raise StorageError(self._data_dir, error.strerror or str(error)) from error
+        ready, theirs = os.pipe()
+        try:
+            process = subprocess.Popen(
+                [interpreter, "-m", "sse_tasks.worker.forkserver", str(self._data_dir), str(self._runtime_dir), key,
+                 str(theirs), TITLE_ROOM],
+                env={**exec_environ(dict(environ)), MARK: NO_TASK, VARIABLE: self._start_method,
+                     INTERPRETER: interpreter},
+                cwd="/", stdin=subprocess.DEVNULL, stdout=output, stderr=output, pass_fds=(theirs,),
+                start_new_session=True)
+        except OSError as error:
+            os.close(ready)
             raise WorkersUnavailableError(interpreter, f"it can't be run ({error.strerror or error}).") from error
         finally:
             os.close(theirs)
+            os.close(output)
         self._spawned.append(process)
         try:
             waiting = select.poll()  # select() has no room for the descriptors of a large server
@@ -254,7 +279,16 @@ class LocalHost:
         return f"its forkserver stopped at once{': ' + last if last else ''} ({log})."
 
     def _log_of(self, interpreter: str, environ: Mapping[str, str]) -> Path:
-        return self._data_dir / "forkservers" / f"{forkserver_key(interpreter, dict(environ))}.log"
+        key = forkserver_key(interpreter, dict(environ), self._start_method)
+        return self._data_dir / "forkservers" / f"{key}.log"
+
+
+def _lacking(spec: TaskSpec) -> str:
+    """What a task lacks when it gets this process's environment."""
+    missing = sorted(set(spec.environ) - set(os.environ))
+    if not missing:
+        return ""
+    return f" Its environment lacks {', '.join(missing[:20])}{', …' if len(missing) > 20 else ''}."
 
 
 def _last_line(path: Path) -> str:

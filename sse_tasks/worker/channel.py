@@ -14,6 +14,7 @@ __all__ = ["Receiver", "receive", "send"]
 _HEADER = struct.Struct("!I")
 _MAX_FDS = 4
 _MAX_BYTES = 256 << 20
+_CLOSE_ON_EXEC = getattr(socket, "MSG_CMSG_CLOEXEC", 0)  # Linux; elsewhere it is said of each afterwards
 
 
 def send(sock: socket.socket, message: dict[str, Any], fds: list[int] | None = None) -> None:
@@ -36,11 +37,13 @@ class Receiver:
 
     def feed(self) -> bool:
         """Takes one piece from the socket; False at its end. Blocks if the socket does."""
-        data, ancillary, _, _ = self.sock.recvmsg(1 << 16, socket.CMSG_SPACE(_MAX_FDS * 4), socket.MSG_CMSG_CLOEXEC)
+        data, ancillary, _, _ = self.sock.recvmsg(1 << 16, socket.CMSG_SPACE(_MAX_FDS * 4), _CLOSE_ON_EXEC)
         for level, kind, content in ancillary:
             if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
                 fds = array.array("i")
                 fds.frombytes(content[:len(content) - len(content) % fds.itemsize])
+                for fd in () if _CLOSE_ON_EXEC else fds:
+                    os.set_inheritable(fd, False)
                 self._fds.extend(fds)
         self._data += data
         return bool(data)

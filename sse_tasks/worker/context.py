@@ -5,19 +5,28 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-import time
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Sized
 from pathlib import Path
+from time import monotonic
 from typing import Any, Protocol, TypeVar
 
 from ..wire import encode, encode_exact, to_plain
 from .control import Control
+from .limits import size_in_words
 
-__all__ = ["AsyncTaskContext", "TaskContext"]
+__all__ = ["AsyncTaskContext", "ItemTooLargeError", "TaskContext"]
 
 T = TypeVar("T")
 
 _MESSAGE_CHARACTERS = 4000
+
+
+class ItemTooLargeError(ValueError):
+    """A partial result that is larger than the task's limit. It is not kept."""
+
+    def __init__(self, size: int, limit: int) -> None:
+        super().__init__(f"An item of {size_in_words(size)} was emitted; {size_in_words(limit)} are allowed "
+                         "(TaskManager.item_limit). Emit it in parts, or write it to ctx.files.")
 
 
 class Reporter(Protocol):
@@ -30,7 +39,7 @@ class Reporter(Protocol):
 
 class _Context:
     def __init__(self, *, task_id: str, input: Any, files: Path, saved: Any, attempt: int, log: logging.Logger,
-                 control: Control, reporter: Reporter) -> None:
+                 control: Control, reporter: Reporter, item_limit: int | None = None) -> None:
         self.task_id = task_id
         """The task's id."""
         self.input = input
@@ -45,6 +54,7 @@ class _Context:
         """A logger into the task's output."""
         self._control = control
         self._report = reporter
+        self._item_limit = item_limit
 
     def progress(self, current: float | None = None, total: float | None = None, message: str | None = None, *,
                  percentage: float | None = None) -> None:
@@ -68,10 +78,13 @@ class _Context:
     def emit(self, item: Any) -> None:
         """Adds a partial result, which is kept whatever happens later. JSON data, structs and dataclasses among it.
 
-        Raises TypeError for anything else.
+        Raises TypeError for anything else, ItemTooLargeError (a ValueError) above the task's ``item_limit``.
         """
         with self._control.shield():
-            self._report.item(*encode(item))
+            wire, exact = encode(item)
+            if self._item_limit is not None and len(wire) > self._item_limit:
+                raise ItemTooLargeError(len(wire), self._item_limit)
+            self._report.item(wire, exact)
 
     def _save(self, state: Any) -> None:
         if state is not None:
@@ -115,12 +128,12 @@ class TaskContext(_Context):
     def sleep(self, seconds: float) -> None:
         """Sleeps. It can be paused and aborted meanwhile; time paused doesn't count."""
         with self._control.shield():
-            end = time.monotonic() + seconds
+            end = monotonic() + seconds
             while not self._control.wants_abort:
                 if self._control.wants_pause:
                     end += self._control.stand_still()
                     continue
-                left = end - time.monotonic()
+                left = end - monotonic()
                 if left <= 0:
                     break
                 self._control.wait(left)
@@ -177,12 +190,12 @@ class AsyncTaskContext(_Context):
     async def _stand_still(self) -> float:
         if not self._control.wants_pause:
             return 0.0
-        began = time.monotonic()
+        began = monotonic()
         while self._control.wants_pause:
             self._control.say_paused()
             while self._control.is_paused:
                 await self._changed(None, while_paused=True)
-        return time.monotonic() - began
+        return monotonic() - began
 
     async def _changed(self, seconds: float | None, *, while_paused: bool) -> None:
         """Until the keeper has said something else than what the caller believes, or for ``seconds``."""

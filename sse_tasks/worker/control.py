@@ -9,18 +9,21 @@ from __future__ import annotations
 
 import _thread
 import asyncio
-import os
-import select
 import signal
 import threading
-import time
 from collections.abc import Callable
+from os import getpid, getppid, kill, register_at_fork
+from threading import RLock, get_ident
+from time import monotonic, sleep
 
 from ..errors import TaskAborted
+from .line import Line, LineCutError
+from .start_method import forks
 
 __all__ = ["ABORT", "PAUSE", "RESUME", "SIGNAL", "Control"]
 
-SIGNAL = signal.SIGRTMIN + 5  # workers use the named signals for their own ends
+# Workers use the named signals for their own ends; where there are no others, one that hardly anybody does.
+SIGNAL = signal.SIGRTMIN + 5 if forks() else signal.SIGURG
 PAUSE, RESUME, ABORT = b"p", b"r", b"a"
 _SLICE_SECONDS = 0.1
 
@@ -75,15 +78,14 @@ class Control:
 
     def __init__(self, fd: int, say_paused: Callable[[], None]) -> None:
         self._say_paused = say_paused
-        self._main = threading.get_ident()
+        self._main = get_ident()
         self._main_shield = Shield(self, counts=True)
         self._thread_shield = Shield(self, counts=False)
         self.shields = 1  # until the worker's own code begins
         self.unread = False
         self.is_shared = False  # threads other than the main one call, too, and may take its letter
-        os.set_blocking(fd, False)
-        self._reading = threading.RLock()  # what two threads read is taken in in its order
-        self._heard = [fd]  # nothing in a process that the worker forks
+        self._reading = RLock()  # what two threads read is taken in in its order
+        self._line: Line | None = Line(fd, writes=False)  # None in a process that the worker forks
         self._wants_pause = False
         self._wants_abort = False
         self._resumed = False
@@ -95,18 +97,18 @@ class Control:
         self.on_change: set[Callable[[], None]] = set()
 
     def listen(self) -> None:
-        self._pid = os.getpid()
+        self._pid = getpid()
         signal.signal(SIGNAL, self._on_signal)
         signal.signal(signal.SIGTERM, self._on_sigterm)
         for other in (signal.SIGUSR1, signal.SIGHUP, signal.SIGINT):
             signal.signal(other, signal.SIG_DFL)
-        os.register_at_fork(before=_hold_sigterm, after_in_parent=_let_sigterm, after_in_child=self._forget)
+        register_at_fork(before=_hold_sigterm, after_in_parent=_let_sigterm, after_in_child=self._forget)
 
     def _forget(self) -> None:
         """A process that the worker forks is not the worker: it takes none of its letters, and a signal ends it as it
         ends any other."""
-        self._reading = threading.RLock()  # a thread that isn't here may have held it
-        self._heard = []
+        self._reading = RLock()  # a thread that isn't here may have held it
+        self._line = None
         self._wants_pause = False
         for number in (SIGNAL, signal.SIGTERM):
             if signal.getsignal(number) in (self._on_signal, self._on_sigterm):
@@ -125,22 +127,21 @@ class Control:
         """Takes in what the keeper has said since the last time."""
         self.unread = False
         with self._reading:
-            for fd in self._heard:
-                try:
-                    letters = os.read(fd, 64)
-                except OSError:  # nothing was said, or another thread has just read it
-                    return
-                for letter in letters:
-                    if letter == ABORT[0]:
-                        self._wants_abort = True
-                    else:
-                        self._wants_pause = letter == PAUSE[0]
-                        self._resumed |= not self._wants_pause
+            try:
+                letters = self._line.read(64) if self._line else b""
+            except LineCutError:  # what can't be heard any more ends with the keeper's grace
+                return
+            for letter in letters:
+                if letter == ABORT[0]:
+                    self._wants_abort = True
+                else:
+                    self._wants_pause = letter == PAUSE[0]
+                    self._resumed |= not self._wants_pause
 
     def _on_sigterm(self, signum: int, frame: object) -> None:
         """A shutdown: the keeper hears of it, and aborts with all that belongs to it, the grace and the end of it."""
-        if os.getpid() == self._pid:
-            os.kill(os.getppid(), signal.SIGTERM)
+        if getpid() == self._pid:
+            kill(getppid(), signal.SIGTERM)
 
     def open(self) -> None:
         """The worker's code begins: from here on it may be interrupted."""
@@ -169,14 +170,14 @@ class Control:
 
     def shield(self) -> Shield:
         """Around the library's own calls: an abort waits until they end, and is raised then, and by each later one."""
-        return self._main_shield if threading.get_ident() == self._main else self._thread_shield
+        return self._main_shield if get_ident() == self._main else self._thread_shield
 
     def check(self) -> None:
         """Raises if the task is to be aborted, each time anew: the worker may have swallowed the last one."""
         if not self._wants_abort:
             return
         if self.interrupt is None:
-            if threading.get_ident() == self._main:  # another thread's is its own: the main one has to hear it too
+            if get_ident() == self._main:  # another thread's is its own: the main one has to hear it too
                 self._delivered = True
             raise TaskAborted("The task was aborted.")
         if self.is_main_part():
@@ -194,17 +195,20 @@ class Control:
         """Sleeps until the keeper says something, or for ``seconds``. To be called inside ``shield``."""
         if self.is_shared or _thread._count():
             seconds = _SLICE_SECONDS if seconds is None else min(seconds, _SLICE_SECONDS)
-        select.select(self._heard, [], [], seconds)
+        if self._line:
+            self._line.wait(seconds)
+        elif seconds is not None:
+            sleep(seconds)
         self.read()
 
     def stand_still(self) -> float:
         """Reports the pause and waits until it is over; gives how long it took, in seconds."""
-        began = time.monotonic()
+        began = monotonic()
         while self.wants_pause:
             self.say_paused()
             while self.is_paused:
                 self.wait(None)
-        return time.monotonic() - began
+        return monotonic() - began
 
     def say_paused(self) -> None:
         """Reports that the worker stands still."""

@@ -1,6 +1,6 @@
 """Task types described in throw-away children of the forkserver.
 
-One child answers; it forks one more for each file and each installed module, which imports that and says what it is. A
+One child answers; it starts one more for each file and each installed module, which imports that and says what it is. A
 file that ends its process, or never comes to an end, costs nobody else their answer.
 """
 
@@ -12,26 +12,22 @@ import signal
 import socket
 import sys
 import time
-import traceback
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import msgspec
 
 from ..registry import Registry, describe_entry_point, describe_file, fit_name
 from ..types import TaskTypeInfo
 from .channel import Receiver, send
-from .processes import (
-    close_all_but,
-    die_with_parent,
-    kill_children,
-    restore_descriptor_limit,
-    subreaper,
-    wait_status_in_words,
-)
+from .processes import die_with_parent, kill_children, restore_descriptor_limit, subreaper, wait_status_in_words
+from .start_method import forks
 
-__all__ = ["describe_in_child"]
+if forks():
+    from .linux import fork_into
+
+__all__ = ["Import", "answer", "describe_in_child"]
 
 _IMPORT_SECONDS = 10.0
 _AT_ONCE = 4  # imports side by side: they take processors and memory
@@ -68,11 +64,8 @@ class Importer:
         self._what = what
         self.socket, theirs = socket.socketpair()
         self.deadline = time.monotonic() + _IMPORT_SECONDS
-        parent = os.getpid()
-        self._pid = os.fork()
-        if self._pid == 0:
-            _run_import(what, theirs, parent)
-        theirs.close()
+        with theirs:
+            self._pid = _start_importer(what, theirs, self.socket)
         self.socket.setblocking(False)
         self._receiver = Receiver(self.socket)
         self.is_mute = False  # it has closed its socket, so only its death or its deadline is to come
@@ -107,42 +100,44 @@ class Importer:
 
 
 def describe_in_child(client: socket.socket, message: dict[str, Any]) -> int:
-    """Forks a child that answers ``client``; gives its pid.
+    """Starts a child that answers ``client``; gives its pid.
 
     The message has ``sys_path`` (None: the interpreter's own), ``cwd``, ``environ``, ``files`` (paths); the answer is
     ``{"files": {path: infos}, "modules": [{"module", "file", "infos"}]}``, the modules being the installed packages'
     entry points.
     """
-    pid = os.fork()
-    if pid:
-        return pid
-    status = 1
-    try:
-        close_all_but(client.fileno())
+    if not forks():
+        from .describe_process import start_describer
+
+        return start_describer(client, message)
+
+    def life() -> None:
         restore_descriptor_limit()
-        subreaper()  # what a worker file starts falls to this process, which kills it
-        client.setblocking(True)
         os.environ.clear()
         os.environ.update(message["environ"])
-        os.chdir(message["cwd"])
-        if message["sys_path"] is not None:
-            sys.path[:] = message["sys_path"]
-        files = [Import(Path(path).stem, path, is_file=True) for path in message["files"]]
-        modules = [Import(name, module, is_file=False) for name, module in Registry().entry_points()]
-        try:
-            _import_all([*files, *modules])
-        finally:
-            kill_children()
-        send(client, {
-            "files": {file.source: msgspec.to_builtins(file.infos) for file in files},
-            "modules": [{"module": module.source, "file": module.module_file,
-                         "infos": msgspec.to_builtins(module.infos)} for module in modules],
-        })
-        status = 0
-    except BaseException:  # a forked child must never return into the forkserver's code
-        traceback.print_exc()
+        answer(client, message)
+
+    return fork_into(life, client.fileno())
+
+
+def answer(client: socket.socket, message: dict[str, Any]) -> None:
+    """The life of the process that answers."""
+    subreaper()  # what a worker file starts falls to this process, which kills it
+    client.setblocking(True)
+    os.chdir(message["cwd"])
+    if message["sys_path"] is not None:
+        sys.path[:] = message["sys_path"]
+    files = [Import(Path(path).stem, path, is_file=True) for path in message["files"]]
+    modules = [Import(name, module, is_file=False) for name, module in Registry().entry_points()]
+    try:
+        _import_all([*files, *modules])
     finally:
-        os._exit(status)
+        kill_children()
+    send(client, {
+        "files": {file.source: msgspec.to_builtins(file.infos) for file in files},
+        "modules": [{"module": module.source, "file": module.module_file,
+                     "infos": msgspec.to_builtins(module.infos)} for module in modules],
+    })
 
 
 def _import_all(imports: list[Import]) -> None:
@@ -173,17 +168,18 @@ def _import_all(imports: list[Import]) -> None:
                     importer.socket.close()
 
 
-def _run_import(what: Import, answer: socket.socket, parent: int) -> NoReturn:
-    status = 1
-    try:
+def _start_importer(what: Import, theirs: socket.socket, ours: socket.socket) -> int:
+    if not forks():
+        from .describe_process import start_importer
+
+        return start_importer({"name": what.name, "source": what.source, "is_file": what.is_file}, theirs, ours)
+    parent = os.getpid()
+
+    def life() -> None:
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         os.setsid()  # one that signals its group means itself
         die_with_parent(parent)
-        close_all_but(answer.fileno())
-        send(answer, what.run())
-        status = 0
-    except BaseException:  # a forked child must never return into its parent's code
-        traceback.print_exc()
-    finally:
-        os._exit(status)
+        send(theirs, what.run())
+
+    return fork_into(life, theirs.fileno())

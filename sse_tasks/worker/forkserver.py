@@ -16,6 +16,7 @@ import gc
 import os
 import secrets
 import selectors
+import shutil
 import signal
 import socket
 import sys
@@ -28,12 +29,11 @@ from typing import Any
 import msgspec
 
 from ..bell import Bell, Listener, make_again
-from ..errors import TaskEndedError
 from ..fingerprint import sdk_fingerprint
-from ..folder import LogWriter, TaskFolder
+from ..folder import LogWriter, TaskFolder, is_terminal
 from ..queue import Queue
-from ..recovery import conclude, say_died
-from ..states import Ask, Ending, Waiting, status_of, transition
+from ..recovery import KEPT, as_asked, back_off, conclude, say_died, try_again
+from ..states import Ask, Between, Ending, State, Waiting, status_of, transition
 from ..types import Status, TaskSpec, now_iso
 from .channel import Receiver, send
 from .describe import describe_in_child
@@ -48,25 +48,24 @@ _LOOK_SECONDS = 1.0
 _BUSY_PROCESSOR_SECONDS = 0.1
 _SPARE_DESCRIPTORS = 32  # each task that waits here holds one; these are for what gives them turns
 _IDLE_LOOK_SECONDS = 2.0  # less than clients try for
+_MANY_BELLS = 8  # as many as a socket may have room for: others may have been lost
+_MOST_HAND_OVERS = 3  # of a task whose keepers die before it has begun
 
 
 @dataclass
 class Held:
-    """A task that waits here for its turn."""
+    """A task that waits here for its turn: its first one, or that of another attempt, not before ``turn_at``."""
 
     spec: TaskSpec
     writer: LogWriter
     message: dict[str, Any]
-    state: Waiting | Ending
+    state: State  # Waiting or Between
     requests_read: int = 0
+    turn_at: float = 0.0
+    hand_overs: int = 0
 
-
-@dataclass
-class Kept:
-    """A task that a keeper has. The descriptor keeps its log locked until the keeper has been buried."""
-
-    spec: TaskSpec
-    writer: LogWriter
+    def lets_others_go_first(self) -> bool:
+        return self.state not in (Waiting(), Between()) or self.turn_at > time.monotonic()
 
 
 class Forkserver:
@@ -81,11 +80,12 @@ class Forkserver:
         self._listener = Listener(runtime_dir, kind="f")
         self._selector = selectors.DefaultSelector()
         self._held: dict[str, Held] = {}
-        self._kept: dict[int, Kept] = {}
+        # What a keeper has, for another attempt when it dies. Until it is buried, the descriptor keeps the log locked.
+        self._kept: dict[int, Held] = {}
         self._describers: dict[int, socket.socket] = {}
         self._receivers: dict[socket.socket, Receiver] = {}
         self._spares = Spares()
-        self._busy_at = time.monotonic()
+        self._busy_at = self._looked = time.monotonic()
         self._retired = False
         self._max_fd = raise_descriptor_limit() - _SPARE_DESCRIPTORS
 
@@ -144,19 +144,20 @@ class Forkserver:
 
     def _wait(self, wake_fd: int, lock: int) -> None:
         busy = bool(self._held or self._kept or self._describers or self._receivers)
+        rung: set[str] = set()
         for key, _ in self._selector.select(self._patience(busy)):
             source = key.fileobj
             if source is self._server:
                 self._accept()
             elif source is self._listener:
-                self._listener.hear()
+                rung = self._listener.hear()
             elif source == wake_fd:
                 with contextlib.suppress(BlockingIOError):
                     os.read(wake_fd, 512)
             elif isinstance(source, socket.socket):
                 self._receive(source)
         self._reap()
-        self._read_requests()
+        self._read_requests(rung)
         self._give_turns()
         if self._retired:
             self._spares.close()
@@ -173,7 +174,8 @@ class Forkserver:
         look = _LOOK_SECONDS if busy else _IDLE_LOOK_SECONDS
         due = self._spares.due()
         if due is None or self._held or self._retired:
-            return look
+            now = time.monotonic()
+            return min([look, *(held.turn_at - now for held in self._held.values() if held.turn_at > now)])
         left = due - time.monotonic()
         return min(look, left) if left > 0 else _BUSY_PROCESSOR_SECONDS  # it was due, and the processor is taken
 
@@ -238,54 +240,76 @@ class Forkserver:
         if not fds or fds[0] > self._max_fd:
             raise OSError(errno.EMFILE, "too many tasks wait here; whoever looks at this one tries again")
         spec = msgspec.convert(message["spec"], TaskSpec)
-        folder = TaskFolder(Path(message["folder"]))
-        state = Waiting()
-        self._held[spec.task_id] = Held(spec, LogWriter(folder, fds[0]), message, state)
+        self._hold(Held(spec, LogWriter(TaskFolder(Path(message["folder"])), fds[0]), message, Waiting()))
         with contextlib.suppress(OSError):  # who has gone away meanwhile needs no answer
             send(connection, {"ok": True})
         connection.close()
 
+    def _hold(self, held: Held) -> None:
+        """A task waits here from now on. Its log says whether it has begun before."""
+        latest = held.writer.latest()
+        if latest is not None and latest.started_at is not None:
+            held.state = Between()
+            held.turn_at = time.monotonic() + back_off(held.spec, latest.attempt - 1)
+        self._held[held.spec.task_id] = held
+        state, held.requests_read = as_asked(held.writer.folder, held.state)
+        self._become(held, state)
+
     # -- waiting tasks -------------------------------------------------------------------------------------------
 
-    def _read_requests(self) -> None:
-        for held in list(self._held.values()):
-            actions, held.requests_read = held.writer.folder.requests(held.requests_read)
-            for action in actions:
-                self._ask(held, action)
+    def _read_requests(self, rung: set[str]) -> None:
+        """What was asked of those that were rung for; once a second, and where a bell may have been lost, of all."""
+        now = time.monotonic()
+        if len(rung) >= _MANY_BELLS or now >= self._looked + _LOOK_SECONDS:
+            self._looked = now
+            self._drop_removed()
+            rung = set(self._held)
+        for task_id in rung:
+            if (held := self._held.get(task_id)) is not None:
+                actions, held.requests_read = held.writer.folder.requests(held.requests_read)
+                for action in actions:
+                    if not isinstance(held.state, Ending):
+                        self._become(held, transition(held.state, Ask(action))[0])  # type: ignore[arg-type]
 
-    def _ask(self, held: Held, action: str) -> None:
-        before = held.state
-        try:
-            state, _ = transition(before, Ask(action))  # type: ignore[arg-type]
-        except TaskEndedError:
-            return
-        if state == before or not isinstance(state, Waiting | Ending):
-            return
+    def _become(self, held: Held, state: State) -> None:
+        """Says what was asked of a task that waits. An abort is done at once: it has no processes."""
+        begun = isinstance(held.state, Between)
         held.state = state
-        status = status_of(state) if isinstance(state, Waiting) else Status.ABORTED
-        message = "Task aborted before it started" if isinstance(state, Ending) else None
-        self._write(held, status, message)
-        if isinstance(state, Ending):
-            self._queue.remove(held.spec.task_id)
-            del self._held[held.spec.task_id]
-            held.writer.close()
-            self._bell.ring(held.spec.task_id, to="f")
+        if not isinstance(state, Ending):
+            self._write(held, status_of(state))
+            return
+        shutil.rmtree(held.spec.temp_dir, ignore_errors=True)  # a keeper that has died may have made it
+        self._write(held, Status.ABORTED, "Task aborted" if begun else "Task aborted before it started")
+        self._queue.remove(held.spec.task_id)
+        del self._held[held.spec.task_id]
+        held.writer.close()
+        self._bell.ring(held.spec.task_id, to="f")
 
-    def _write(self, held: Held, status: Status, message: str | None) -> None:
+    def _write(self, held: Held, status: Status, message: str | None = None) -> None:
         latest = held.writer.latest()
         if latest is not None and latest.status == status:
             return
+        update = msgspec.to_builtins(latest) if latest else {"taskId": held.spec.task_id, "attempt": 1}
+        update |= {"type": "status", "timestamp": now_iso(), "status": status}
+        if message is not None:
+            update["message"] = message
         try:
-            held.writer.append({"type": "status", "taskId": held.spec.task_id, "timestamp": now_iso(), "status": status,
-                                "attempt": 1, "message": message or (latest.message if latest else None)},
-                               sync=status is Status.ABORTED)
+            held.writer.append(update, sync=status is Status.ABORTED)
         except OSError:
             traceback.print_exc()
         self._bell.ring(held.spec.task_id)
 
+    def _drop_removed(self) -> None:
+        """Tasks whose folders were removed while they waited: nobody can see them any more, or ask them to end."""
+        for task_id, held in list(self._held.items()):
+            if held.writer.is_removed():
+                del self._held[task_id]
+                held.writer.close()
+                self._queue.remove(task_id)
+
     def _give_turns(self) -> None:
         while self._held:
-            task_id = self._queue.next_of(self._held, lambda id: self._held[id].state == Waiting(paused=True))
+            task_id = self._queue.next_of(self._held, lambda id: self._held[id].lets_others_go_first())
             if task_id is None:
                 return
             slot = self._queue.take_slot(self._held[task_id].spec.max_running)
@@ -301,7 +325,8 @@ class Forkserver:
 
     def _hand_over(self, held: Held, slot: int, pair: Pair) -> None:
         """A keeper gets the task. The mark goes first: what dies now is recovered by its log, not by its mark."""
-        self._kept[pair.pid] = Kept(held.spec, held.writer)
+        self._kept[pair.pid] = held
+        held.hand_overs += 1
         self._queue.remove(held.spec.task_id)
         try:
             with pair.socket:
@@ -328,17 +353,37 @@ class Forkserver:
             if (kept := self._kept.pop(pid, None)) is not None:
                 self._bury(kept, status)
 
-    def _bury(self, kept: Kept, status: int) -> None:
+    def _bury(self, kept: Held, status: int) -> None:
         # Living keepers and describers are subreapers: an orphan that is this process's child was a dead one's.
         kill_children(spare=self._own())
-        try:
-            conclude(kept.writer, error=say_died(wait_status_in_words(status)).replace("worker's", "keeper's", 1))
-        except Exception:  # a full disk, say: whoever looks at the task tries again
-            traceback.print_exc()
-        kept.writer.close()
         with contextlib.suppress(OSError):
             os.unlink(self._runtime_dir / kept.spec.task_id)  # a killed keeper's bell
+        reason = say_died(wait_status_in_words(status), whose="keeper")
+        try:
+            if self._is_to_wait_again(kept, reason):
+                self._queue.put(kept.spec.task_id)
+                self._hold(kept)
+                self._bell.ring(kept.spec.task_id, to="mf")
+                return
+        except Exception:  # a full disk, say: then this is the end of it
+            traceback.print_exc()
+        try:
+            conclude(kept.writer, error=reason + KEPT)
+        except Exception:  # likewise: whoever looks at the task tries again
+            traceback.print_exc()
+        kept.writer.close()
         self._bell.ring(kept.spec.task_id, to="mf")
+
+    def _is_to_wait_again(self, kept: Held, reason: str) -> bool:
+        """Whether a task whose keeper died gets another turn: one that had not begun, or has attempts left."""
+        kept.writer.end_torn_line()
+        latest = kept.writer.latest()
+        if latest is None or latest.started_at is None:
+            return not is_terminal(latest) and kept.hand_overs < _MOST_HAND_OVERS
+        following = try_again(kept.writer, kept.spec, reason)
+        if following is not None:
+            kept.hand_overs = 0
+        return following is not None
 
 
 def main() -> None:

@@ -1,29 +1,30 @@
 """The keeper: the small process that owns one task. Parent of its runner, only writer of its log.
 
 Single-threaded, on one selector, and imports no worker. It takes what the runner reports, what people ask for and what
-time brings, lets ``states.transition`` decide, and writes. At the end it kills what is left below it, and only then
-writes the terminal update.
+time brings, lets ``states.transition`` decide, and writes. When an attempt is over it kills what is left below it; only
+then another one begins, or the terminal update is written.
 """
 
 from __future__ import annotations
 
-import contextlib
+import errno
 import json
+import math
 import os
-import selectors
 import shutil
-import signal
 import time
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from ..bell import Bell, Listener
+from ..bell import Bell
 from ..folder import LogWriter, TaskFolder
-from ..recovery import result_fields, say_died
+from ..recovery import KEPT, NextAttempt, as_asked, cut_items, end_fields, next_attempt
 from ..states import (
     Ask,
+    AttemptGone,
+    Between,
     Ended,
     Ending,
     Finished,
@@ -36,27 +37,27 @@ from ..states import (
     State,
     Turn,
     Waiting,
+    requested_of,
     status_of,
     transition,
 )
 from ..types import Status, TaskSpec
-from .channel import send
-from .control import ABORT, PAUSE, RESUME, SIGNAL
-from .pairs import PIPE_BYTES, Runner
-from .parts import CheckpointFile, ItemsFile, OutputFile, write_result
+from .attempts import Attempt, Failure
+from .control import ABORT, PAUSE, RESUME
+from .ears import Ears
+from .limits import Usage, result_too_large
+from .output import OutputFile
+from .pairs import Runner, start_runner
+from .parts import CheckpointFile, ItemsFile, write_result
 from .picture import Picture, Throttle
-from .processes import (
-    kill_children,
-    reap,
-    say_title,
-    signal_main_thread,
-    wait_status_in_words,
-)
+from .processes import kill_children, reap, say_title
 
 __all__ = ["Keeper", "keep"]
 
 _LETTERS = {Signal.PAUSE: PAUSE, Signal.RESUME: RESUME, Signal.ABORT: ABORT}
-_LOOK_SECONDS = 1.0  # where no bell reaches
+_TRIED_AGAIN = frozenset({"progress", "items", "checkpoint"})  # updates whose news the next one says, too
+_STATE_BYTES = 64 << 20  # a report holds a result, an item or a state: what is larger than all of them is none
+_END_TRIES, _END_SECONDS = 15, 0.2
 
 
 def keep(task: dict[str, Any], log_fd: int, runner: Runner) -> None:
@@ -74,73 +75,83 @@ class Keeper:
         self._spec = spec
         self._writer = writer
         self._folder = writer.folder
-        self._runner = runner
-        self._state: State = Waiting()
-        self._picture = Picture(spec.task_id, writer.latest())
+        latest = writer.latest()
+        self._state: State = Waiting() if latest is None or latest.started_at is None else Between()
+        self._picture = Picture(spec.task_id, latest)
         self._items = ItemsFile(self._folder.path)
         self._checkpoint = CheckpointFile(self._folder.path)
         self._saved = Throttle()  # of the lines that say so
-        self._output_file = OutputFile(self._folder.path)
-        self._selector = selectors.DefaultSelector()
+        self._output_file = OutputFile(self._folder.path, spec.output_limit)
+        self._usage = Usage(spec, self._folder.path)
         self._requests_read = 0
-        self._looked = time.monotonic()
-        self._pieces: list[bytes] = []
-        self._error: dict[str, Any] = {}
+        self._turn_at = time.monotonic()
+        self._error = "The task failed."
+        self._left: list[int] = []
         self._terminated = False
-        self._exit_status: int | None = None
-        self._deadline: float | None = None  # after it, the runner is killed
         self._bell = Bell(Path(spec.runtime_dir))
-        self._listener = Listener(Path(spec.runtime_dir), spec.task_id)
+        self._ears = Ears(Path(spec.runtime_dir), spec.task_id)
+        self._attempt: Attempt | None = self._with(runner)
+
+    def _with(self, runner: Runner) -> Attempt:
+        return Attempt(runner, self._ears.selector, max(self._spec.result_limit, self._spec.item_limit, _STATE_BYTES))
 
     def run(self, task: dict[str, Any]) -> None:
         """Until the terminal update is written."""
-        wake_read, wake_write = os.pipe()
-        for fd in (wake_read, wake_write, self._runner.reports, self._runner.output):
-            os.set_blocking(fd, False)
-        signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
-        for number in (signal.SIGCHLD, signal.SIGTERM):
-            signal.signal(number, lambda *_: None)
-        for source in (wake_read, self._runner.reports, self._runner.output, self._listener):
-            self._selector.register(source, selectors.EVENT_READ)
         self._temp_dir()
         self._first_state()
-        while isinstance(self._state, Waiting):
-            self._handle(Turn())
-            if isinstance(self._state, Waiting):  # paused in the moment of its turn
-                self._wait(wake_read)
-        if not isinstance(self._state, Ending):
-            with contextlib.suppress(OSError):  # a runner that is dead already: its end will tell
-                send(self._runner.task, {**task, "saved": self._checkpoint.saved()})
-        self._runner.task.close()  # a runner that was given nothing leaves
-        while self._exit_status is None:
-            self._wait(wake_read)
+        while not isinstance(self._state, Ending):
+            self._await_turn(task)
+            self._run_attempt(task)
+            self._close_attempt()
         self._end()
 
     def _first_state(self) -> None:
-        """What was asked while the task waited, in one step: the forkserver has written those lines already."""
-        actions, self._requests_read = self._folder.requests()
-        for action in actions:
-            if not isinstance(self._state, Ending):
-                self._state, _ = transition(self._state, Ask(action))  # type: ignore[arg-type]
+        """What was asked before, in one step: the forkserver has written those lines already."""
+        self._state, self._requests_read = as_asked(self._folder, self._state)
         latest = self._writer.latest()
-        if isinstance(self._state, Waiting) and latest is not None and latest.status != status_of(self._state):
+        if isinstance(self._state, Waiting | Between) and latest and latest.status != status_of(self._state):
             self._write("status")
+
+    def _await_turn(self, task: dict[str, Any]) -> None:
+        """Until the attempt may begin: at once, or when the back-off and a pause are over. Or until the task ends."""
+        while isinstance(self._state, Waiting | Between):
+            if (turn := self._turn_due()) is None or turn > time.monotonic():
+                self._wait()
+                continue
+            try:
+                self._attempt = self._attempt or self._with(start_runner(task))
+            except OSError as error:
+                self._fail("worker_died", f"No process could be started for the worker: {error.strerror}.")
+            else:
+                self._handle(Turn())
+
+    def _turn_due(self) -> float | None:
+        return self._turn_at if self._state in (Waiting(), Between()) else None
+
+    def _run_attempt(self, task: dict[str, Any]) -> None:
+        """Gives the runner its task and listens until it is gone."""
+        if self._attempt is None or isinstance(self._state, Ending):
+            return
+        self._attempt.give({**task, "saved": self._checkpoint.saved(), "attempt": self._picture.attempt})
+        self._usage = Usage(self._spec, self._folder.path)
+        while self._attempt.exit_status is None:
+            self._wait()
 
     # -- what comes in -------------------------------------------------------------------------------------------
 
-    def _wait(self, wake_fd: int) -> None:
+    def _wait(self) -> None:
         """Waits for the next thing to happen and deals with everything that has."""
-        moments = [self._picture.due(), self._items.due(), self._checkpoint.due(), self._saved.due(), self._deadline,
-                   self._timeout_at(), self._looked + _LOOK_SECONDS]
-        nearest = min(moment for moment in moments if moment is not None)
-        ready = {key.fd for key, _ in self._selector.select(max(0.0, nearest - time.monotonic()))}
-        signals = os.read(wake_fd, 512) if wake_fd in ready else b""
+        moments = [self._picture.due(), self._items.due(), self._checkpoint.due(), self._saved.due(), self._turn_due(),
+                   self._timeout_at()]
+        if self._attempt is not None:
+            moments += [self._attempt.deadline, self._usage.due()]
+        heard = self._ears.wait(min((moment for moment in moments if moment is not None), default=math.inf))
         try:
-            grown = self._runner.reports in ready and self._read_reports()
-            grown |= self._runner.output in ready and self._pump_output()
-            if self._listener.fileno() in ready or time.monotonic() >= self._looked + _LOOK_SECONDS:
+            grown = self._read_reports(heard.ready)
+            grown |= self._pump_output(heard.ready)
+            if heard.look:
                 self._look()
-            if signal.SIGTERM in signals:
+            if heard.terminate:
                 self._terminate()
             self._flush()
         except OSError as error:
@@ -148,17 +159,12 @@ class Keeper:
         else:
             if grown:
                 self._ring()
-        self._watch_deadlines()
+        self._watch_limits()
         self._reap()
 
     def _look(self) -> None:
-        self._listener.hear()
-        self._looked = time.monotonic()
-        if not self._listener.is_reachable():  # somebody has cleaned the folder for sockets
-            self._selector.unregister(self._listener)
-            self._listener.close()
-            self._listener = Listener(Path(self._spec.runtime_dir), self._spec.task_id)
-            self._selector.register(self._listener, selectors.EVENT_READ)
+        if self._writer.is_removed():  # nobody can see this task any more, or ask it to end
+            self._disk_full(FileNotFoundError(errno.ENOENT, "it was removed"))
         actions, self._requests_read = self._folder.requests(self._requests_read)
         for action in actions:
             self._handle(Ask(action))  # type: ignore[arg-type]
@@ -169,14 +175,11 @@ class Keeper:
         self._handle(Ask("abort"))
         self._terminated |= self._state != before
 
-    def _read_reports(self) -> bool:
+    def _read_reports(self, ready: set[int]) -> bool:
         """Takes what the runner has reported; whether there was anything."""
-        data = self._read(self._runner.reports, PIPE_BYTES)
-        if b"\n" not in data:
-            self._pieces.append(data)
-            return bool(data)
-        *lines, rest = b"".join([*self._pieces, data]).split(b"\n")
-        self._pieces = [rest]
+        lines = self._attempt.reports(ready) if self._attempt else None
+        if lines is None:
+            return False
         for line in lines:
             try:
                 self._take(line[:1], line[1:])
@@ -185,22 +188,13 @@ class Keeper:
         self._items.flush()
         return True
 
-    def _pump_output(self) -> bool:
-        data = self._read(self._runner.output, PIPE_BYTES)
+    def _pump_output(self, ready: set[int]) -> bool:
+        data = self._attempt.output(ready) if self._attempt else b""
         self._output_file.write(data)
         return bool(data)
 
-    def _read(self, fd: int, size: int) -> bytes:
-        """What is in a pipe; nothing when it is empty. At its end it is listened to no more."""
-        try:
-            data = os.read(fd, size)
-        except BlockingIOError:
-            return b""
-        if not data and fd in self._selector.get_map():
-            self._selector.unregister(fd)
-        return data
-
     def _take(self, kind: bytes, body: bytes) -> None:
+        assert self._attempt is not None
         if kind == b"P":
             self._picture.take(msgspec.json.decode(body))
         elif kind == b"I":
@@ -210,53 +204,67 @@ class Keeper:
             self._checkpoint.set(body, self._items.size)
         elif kind == b"S":
             self._handle(PauseReached())
+        elif kind in (b"R", b"E", b"A") and self._attempt.failure is not None:
+            return  # its time was over before, and another attempt follows
         elif kind == b"R":
             msgspec.json.decode(body, type=msgspec.Raw)
-            if not isinstance(self._state, Ending) and getattr(self._state, "requested", None) != "abort":
-                write_result(self._folder.path, body)  # from here on an abort loses
-            self._finish(Outcome(status=Status.COMPLETED))
+            self._take_result(body)
         elif kind == b"E":
             error = json.loads(body)
-            if not isinstance(self._state, Ending):  # else it has failed already, by its timeout
-                self._error = error
-            self._finish(Outcome(status=Status.FAILED, code=error["code"]))
+            self._fail(error["code"], error["error"])
         elif kind == b"A":
-            self._finish(Outcome(status=Status.ABORTED))
+            self._handle(Finished(Outcome(status=Status.ABORTED)))
+        else:
+            raise ValueError("no report")
+        if kind in (b"R", b"E", b"A"):
+            self._attempt.deadline = time.monotonic() + self._spec.abort_grace  # for the interpreter to leave
 
-    def _finish(self, outcome: Outcome) -> None:
-        self._handle(Finished(outcome))
-        self._deadline = time.monotonic() + self._spec.abort_grace  # for the interpreter to leave
+    def _take_result(self, body: bytes) -> None:
+        if not isinstance(self._state, Ending) and requested_of(self._state) != "abort":
+            if len(body) > self._spec.result_limit:
+                self._fail("result_limit", result_too_large(len(body), self._spec.result_limit))
+            elif (exceeded := self._usage.files()) is not None:
+                self._fail(*exceeded)
+            else:
+                write_result(self._folder.path, body)  # from here on an abort loses
+        self._handle(Finished(Outcome(status=Status.COMPLETED)))
 
     def _reap(self) -> None:
         """Buries dead children; the runner's end is the worker's."""
         for pid, status in reap():
-            if pid == self._runner.pid:
-                self._exit_status = status
+            if self._attempt is not None and pid == self._attempt.pid:
+                self._attempt.exit_status = status
+
+    # -- what time brings ----------------------------------------------------------------------------------------
 
     def _timeout_at(self) -> float | None:
-        if (self._spec.timeout is None or isinstance(self._state, Waiting | Paused | Ending)
-                or self._state == Running("abort")):
+        if (self._spec.timeout is None or self._attempt is None or self._attempt.failure is not None
+                or self._state not in (Running(), Running("pause"))):
             return None
         ran = self._picture.ran_seconds()
         return None if ran is None else time.monotonic() + self._spec.timeout - ran
 
-    def _watch_deadlines(self) -> None:
+    def _watch_limits(self) -> None:
+        attempt = self._attempt
+        if attempt is None:
+            return
         now = time.monotonic()
         timeout_at = self._timeout_at()
         if timeout_at is not None and now >= timeout_at:
-            self._error = {"code": "timeout", "error": f"The task ran longer than its timeout of "
-                                                       f"{self._spec.timeout:g} seconds."}
-            self._handle(Finished(Outcome(status=Status.FAILED, code="timeout")))
+            error = f"The task ran longer than its timeout of {self._spec.timeout:g} seconds."
+            if next_attempt(self._spec, self._picture.attempt, "timeout", error) is None:
+                self._fail("timeout", error)
+            else:
+                attempt.failure = Failure("timeout", error)  # until it is gone, the task can still be aborted
             self._tell(Signal.ABORT)
-        if self._deadline is not None and now >= self._deadline:
-            self._deadline = None
-            self._kill_runner()
-
-    def _kill_runner(self) -> None:
-        try:
-            os.kill(self._runner.pid, signal.SIGKILL)  # not waited for yet, so it is still this one
-        except ProcessLookupError:
-            pass
+        if attempt.deadline is not None and now >= attempt.deadline:
+            attempt.deadline = None
+            attempt.kill()
+        if now >= self._usage.due():
+            exceeded = self._usage.look()
+            if exceeded is not None and not isinstance(self._state, Waiting | Ending):
+                self._fail(*exceeded)
+                attempt.kill()  # without a grace, in which it would take more still
 
     # -- what is decided and written -----------------------------------------------------------------------------
 
@@ -264,10 +272,11 @@ class Keeper:
         before = self._state
         self._state, wish = transition(before, event)
         if wish is Signal.START:
-            self._picture.start()
+            self._picture.start(self._spec.retries + 1)
         if self._state != before:
-            if isinstance(self._state, Paused) or isinstance(before, Paused):
-                self._picture.set_paused(isinstance(self._state, Paused))
+            stands = isinstance(self._state, Paused) or self._state == Between(paused=True)
+            self._picture.set_paused(stands)
+            if stands or isinstance(before, Paused):
                 self._checkpoint.flush(force=True)
             if not isinstance(self._state, Ending):
                 self._items.flush()
@@ -275,22 +284,28 @@ class Keeper:
         if wish in _LETTERS:
             self._tell(wish)  # type: ignore[arg-type]
 
-    def _tell(self, wish: Signal) -> None:
-        if wish is Signal.ABORT:
-            self._deadline = time.monotonic() + self._spec.abort_grace
-        try:
-            os.write(self._runner.control, _LETTERS[wish])
-            signal_main_thread(self._runner.pid, SIGNAL)
-        except OSError:
-            pass  # it is dead already: its end will tell
+    def _fail(self, code: str, error: str) -> None:
+        if not isinstance(self._state, Ending):  # else it has failed already
+            self._error = error
+        self._handle(Finished(Outcome(status=Status.FAILED, code=code)))
 
-    def _write(self, kind: str, *, sync: bool = False, **fields: Any) -> None:
+    def _tell(self, wish: Signal) -> None:
+        if self._attempt is None:
+            return
+        if wish is Signal.ABORT and self._attempt.deadline is None:  # a second one doesn't extend it
+            self._attempt.deadline = time.monotonic() + self._spec.abort_grace
+        self._attempt.tell(_LETTERS[wish])
+
+    def _write(self, kind: str, **fields: Any) -> None:
         self._picture.items = self._items.count
         self._items.counted()
         try:
-            self._writer.append(self._picture.update(kind, self._state, **fields), sync=sync)
+            self._writer.append(self._picture.update(kind, self._state, **fields))
         except OSError as error:
-            self._disk_full(error)
+            if kind in _TRIED_AGAIN and error.errno in (errno.ENOSPC, errno.EDQUOT):
+                self._picture.try_again()  # nothing that it did is lost by that: who fills the disk is to fail, not all
+            else:
+                self._disk_full(error)
         self._ring()
 
     def _flush(self) -> None:
@@ -311,61 +326,103 @@ class Keeper:
 
     def _disk_full(self, error: OSError) -> None:
         if not isinstance(self._state, Ending | Ended):
-            self._error = {"code": "disk_full", "error": f"The task folder can't be written: {error.strerror}."}
+            self._error = f"The task folder can't be written: {error.strerror}."
             self._state = transition(self._state, Finished(Outcome(status=Status.FAILED, code="disk_full")))[0]
-            self._kill_runner()
+            if self._attempt is not None:
+                self._attempt.kill()
 
-    # -- the end -------------------------------------------------------------------------------------------------
+    # -- the end of an attempt -----------------------------------------------------------------------------------
 
-    def _end(self) -> None:
-        """The runner is gone: nothing of it may be left when the terminal update is written."""
-        left = kill_children()
-        with contextlib.suppress(OSError):
-            while self._read_reports():
-                pass
-        with contextlib.suppress(OSError):
-            while self._pump_output():
-                pass
+    def _close_attempt(self) -> None:
+        """The runner is gone: nothing of it may be left when another attempt begins, or the terminal update comes."""
+        attempt = self._attempt
+        if attempt is None:
+            return
+        self._left = kill_children()
+        for take in (self._read_reports, self._pump_output):
+            try:
+                while take(attempt.sources):
+                    pass
+            except OSError as error:  # its last words, or its result, can't be kept: that is how it ended
+                self._disk_full(error)
         self._reap()
         if not isinstance(self._state, Ending):
-            status = self._exit_status or 0
-            if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGTERM:  # a shutdown met it unprepared
-                self._handle(Finished(Outcome(status=Status.ABORTED, code="terminated")))
-            else:
-                self._error = {"code": "worker_died", "error": say_died(wait_status_in_words(status))}
-                self._handle(Finished(Outcome(status=Status.FAILED, code="worker_died")))
-        with contextlib.suppress(OSError):  # a disk that is full has ended the task already
-            self._items.flush()
-            self._checkpoint.flush(force=True)
-        shutil.rmtree(self._spec.temp_dir, ignore_errors=True)
-        self._picture.set_paused(False)
-        self._handle_gone(left)
-        self._listener.close()
-        self._bell.close()
-        self._selector.close()
-        self._writer.close()
+            self._judge(attempt)
+        attempt.close()
+        self._attempt = None
 
-    def _handle_gone(self, left: list[int]) -> None:
-        self._state = transition(self._state, Gone())[0]
-        assert isinstance(self._state, Ended)
-        outcome = self._state.outcome
-        fields: dict[str, Any] = {}
-        kind = "status"
-        if outcome.status is Status.COMPLETED:
-            kind, fields = "result", result_fields(self._folder) or {}
-        elif outcome.status is Status.FAILED:
-            kind, fields = "error", {"error": self._error.get("error", "The task failed."), "code": outcome.code}
-        else:
-            fields = {"message": "Task aborted", "code": "terminated" if self._terminated else outcome.code}
-        if left:
-            fields["message"] = f"These processes could not be ended: {', '.join(map(str, left))}."
-        self._write(kind, sync=True, **fields)
-        self._bell.ring(self._spec.task_id, to="mf")
+    def _judge(self, attempt: Attempt) -> None:
+        """The attempt has given neither result nor error: another one, or the end."""
+        failure = attempt.failure or attempt.death(self._usage.resident)
+        if failure is None:
+            self._handle(Finished(Outcome(status=Status.ABORTED, code="terminated")))
+            return
+        following = next_attempt(self._spec, self._picture.attempt, failure.code, failure.error)
+        if following is None or self._left or requested_of(self._state) == "abort":
+            self._fail(failure.code, failure.error + (KEPT if failure.code == "worker_died" else ""))
+            return
+        try:
+            self._prepare(following)
+        except OSError as error:
+            self._disk_full(error)
+
+    def _prepare(self, following: NextAttempt) -> None:
+        """For another attempt all is as the last saved state left it."""
+        self._items.flush()
+        self._checkpoint.flush(force=True)
+        cut_items(self._folder, self._picture.attempt)
+        self._items = ItemsFile(self._folder.path)
+        self._temp_dir()
+        self._picture.announce(following.number, following.message)
+        self._turn_at = time.monotonic() + following.delay
+        self._handle(AttemptGone())
 
     def _temp_dir(self) -> None:
+        """A new one, where an earlier attempt may have left something."""
         if self._spec.temp_dir:
             shutil.rmtree(self._spec.temp_dir, ignore_errors=True)
             try:
                 os.mkdir(self._spec.temp_dir, mode=0o700)  # one that somebody else made in its place is not taken
             except OSError as error:
                 self._disk_full(error)
+
+    # -- the end -------------------------------------------------------------------------------------------------
+
+    def _end(self) -> None:
+        """No process of the task is left when the terminal update is written."""
+        if self._attempt is not None:  # one that was never given its task
+            self._close_attempt()
+        shutil.rmtree(self._spec.temp_dir, ignore_errors=True)
+        try:
+            self._items.flush()
+            self._checkpoint.flush(force=True)
+        except OSError as error:
+            self._disk_full(error)
+            self._items.drop()
+        self._usage.close()
+        self._picture.set_paused(False)
+        self._handle_gone()
+        self._ears.close()
+        self._bell.close()
+        self._writer.close()
+
+    def _handle_gone(self) -> None:
+        self._state = transition(self._state, Gone())[0]
+        assert isinstance(self._state, Ended)
+        fields = end_fields(self._folder, self._state.outcome, self._error)
+        if self._terminated and self._state.outcome.status is Status.ABORTED:
+            fields["code"] = "terminated"
+        if self._left:
+            fields["message"] = f"These processes could not be ended: {', '.join(map(str, self._left))}."
+        self._picture.items = self._items.written
+        self._write_end(self._picture.update(fields.pop("type"), self._state, **fields))
+        self._bell.ring(self._spec.task_id, to="mf")
+
+    def _write_end(self, update: dict[str, Any]) -> None:
+        """On a disk that is full to the last byte it is tried for some seconds; then whoever looks at the task will."""
+        for _ in range(_END_TRIES):
+            try:
+                self._writer.append(update, sync=True)
+                return
+            except OSError:
+                time.sleep(_END_SECONDS)

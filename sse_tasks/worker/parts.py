@@ -1,4 +1,4 @@
-"""The parts of a task folder that its keeper writes beside the log: items, checkpoint, output, result."""
+"""The parts of a task folder that its keeper writes beside the log: items, checkpoint, result."""
 
 from __future__ import annotations
 
@@ -12,17 +12,30 @@ import msgspec
 
 from .picture import MIN_INTERVAL_SECONDS, Throttle
 
-__all__ = ["CheckpointFile", "ItemsFile", "OutputFile", "write_result"]
+__all__ = ["CheckpointFile", "ItemsFile", "write_result"]
 
 
 # The folder is the worker's, too: a FIFO that it put there must not stop the keeper, nor a link lead it elsewhere.
 _SAFELY = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 
 
-def _append(path: Path, data: bytes) -> None:
+def _append(path: Path, lines: list[bytes]) -> None:
+    """Writes the lines and empties the list. A full disk takes as many as fit, whole ones, and leaves the others there.
+
+    Raises OSError.
+    """
+    data = b"\n".join(lines) + b"\n"
     fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | _SAFELY, 0o600)
     try:
-        _write_all(fd, data)
+        size = os.fstat(fd).st_size
+        try:
+            _write_all(fd, data)
+        except OSError:
+            fit = data.rfind(b"\n", 0, os.fstat(fd).st_size - size) + 1
+            os.ftruncate(fd, size + fit)
+            del lines[:data.count(b"\n", 0, fit)]
+            raise
+        lines.clear()
     finally:
         os.close(fd)
 
@@ -34,7 +47,10 @@ def _write_all(fd: int, data: bytes) -> None:
 
 
 class ItemsFile:
-    """``items.jsonl``, and ``items.exact.jsonl`` for those that JSON says roughly: ``{"at": offset, "item": …}``."""
+    """``items.jsonl``, and ``items.exact.jsonl`` for those that JSON says roughly: ``{"at": offset, "item": …}``.
+
+    There may be some already: of an earlier attempt, or of the task that this one is a restart of.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / "items.jsonl"
@@ -42,30 +58,58 @@ class ItemsFile:
         self._lines: list[bytes] = []
         self._exact: list[bytes] = []
         self._throttle = Throttle()
-        self.count = 0
-        self.size = 0
+        self.count, self.size = self._found()
+
+    def _found(self) -> tuple[int, int]:
+        """How many lines there are, and their bytes; one that a death cut short is taken away."""
+        try:
+            fd = os.open(self._path, os.O_RDWR | _SAFELY)
+        except OSError:
+            return 0, 0
+        count = size = end = 0
+        try:
+            while data := os.read(fd, 1 << 20):
+                if newlines := data.count(b"\n"):
+                    count += newlines
+                    end = size + data.rfind(b"\n") + 1
+                size += len(data)
+            if end < size:
+                os.ftruncate(fd, end)
+        finally:
+            os.close(fd)
+        return count, end
 
     def add(self, body: bytes) -> None:
         """One item as the runner sent it. On the disk with the next ``flush``. Raises DecodeError for what is none."""
         wire, _, exact = body.partition(b"\t")
         msgspec.json.decode(wire, type=msgspec.Raw)
         if exact:
-            self._exact.append(b'{"at":%d,"item":%s}\n' % (self.size, exact))
+            self._exact.append(b'{"at":%d,"item":%s}' % (self.size, exact))
         self._lines.append(wire)
         self.size += len(wire) + 1
         self.count += 1
 
     def flush(self) -> bool:
-        """Writes what was added; whether there was anything."""
+        """Writes what was added; whether there was anything. Raises OSError; what doesn't fit waits for the next."""
         if not self._lines:
             return False
         if self._exact:
-            _append(self._exact_path, b"".join(self._exact))
-            self._exact.clear()
-        _append(self._path, b"\n".join(self._lines) + b"\n")
-        self._lines.clear()
+            _append(self._exact_path, self._exact)
+        _append(self._path, self._lines)
         self._throttle.dirty = True
         return True
+
+    @property
+    def written(self) -> int:
+        """How many are in the file."""
+        return self.count - len(self._lines)
+
+    def drop(self) -> None:
+        """Gives up what could not be written: only what is on the disk counts."""
+        self.count -= len(self._lines)
+        self.size -= sum(len(line) + 1 for line in self._lines)
+        self._lines.clear()
+        self._exact.clear()
 
     def due(self) -> float | None:
         return self._throttle.due()
@@ -109,7 +153,6 @@ class CheckpointFile:
         if self._pending is None or not (force or self.is_due()):
             return
         state, items_bytes = self._pending
-        self._pending = None
         try:
             fd = os.open(self._folder / "items.jsonl", os.O_RDONLY | _SAFELY)
         except FileNotFoundError:
@@ -118,18 +161,8 @@ class CheckpointFile:
             os.fsync(fd)
             os.close(fd)
         _replace(self._path, b'{"items_bytes":%d,"state":%s}' % (items_bytes, state))
+        self._pending = None
         self._written = time.monotonic()
-
-
-class OutputFile:
-    """``output.log``: what the worker and its children wrote to their descriptors 1 and 2."""
-
-    def __init__(self, folder: Path) -> None:
-        self._path = folder / "output.log"
-
-    def write(self, data: bytes) -> None:
-        if data:
-            _append(self._path, data)
 
 
 def write_result(folder: Path, wire: bytes) -> None:
@@ -139,10 +172,13 @@ def write_result(folder: Path, wire: bytes) -> None:
 
 def _replace(path: Path, data: bytes) -> None:
     partial = path.with_name(path.name + ".partial")
-    fd = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    fd = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | _SAFELY, 0o600)
     try:
         _write_all(fd, data)
         os.fsync(fd)
+    except OSError:
+        partial.unlink(missing_ok=True)  # what is on a full disk keeps others from it
+        raise
     finally:
         os.close(fd)
     os.rename(partial, path)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from typing import Any
 
+import msgspec
+
 from ..states import State, requested_of, status_of
 from ..types import TaskUpdate, now_iso
 
@@ -44,22 +46,39 @@ class Picture:
         self.items = 0
         self._task_id = task_id
         self._message = latest.message if latest else None
-        self._progress: dict[str, Any] | None = None
-        self._attempt = 1
-        self._started_at: str | None = None
-        self._started: float | None = None
-        self._paused_seconds = 0.0
+        self._progress: dict[str, Any] | None = (
+            msgspec.to_builtins(latest.progress) if latest and latest.progress else None)
+        self.attempt = latest.attempt if latest else 1
+        self._started_at = latest.started_at if latest else None
+        self._started: float | None = None  # the attempt
+        self._paused_seconds = latest.paused_seconds if latest else 0.0
+        self._paused_before = 0.0  # of these, how many before the attempt
         self._paused_since: float | None = None
         self._throttle = Throttle()
 
-    def start(self) -> None:
-        self._started_at = now_iso()
+    def start(self, attempts: int) -> None:
+        """An attempt begins, of ``attempts`` that the task has. What an earlier one said of itself is no more."""
+        if self._started_at is None:
+            self._started_at = now_iso()
+        elif self.attempt > 1:
+            self._message, self._progress = f"Attempt {self.attempt} of {attempts}", None
         self._started = time.monotonic()
+        self._paused_before = self._paused_seconds
+
+    def announce(self, attempt: int, message: str) -> None:
+        """Another attempt follows."""
+        self.attempt = attempt
+        self._message = message
+        self._started = None
 
     def take(self, said: dict[str, Any]) -> None:
         """A report of the runner: ``progress`` and ``message``, each if it was said."""
         self._progress = said.get("progress", self._progress)
         self._message = said.get("message", self._message)
+        self._throttle.dirty = True
+
+    def try_again(self) -> None:
+        """What an update said is not written yet: the next one says it, and what has come since."""
         self._throttle.dirty = True
 
     def due(self) -> float | None:
@@ -77,17 +96,17 @@ class Picture:
             self._paused_since = None
 
     def ran_seconds(self) -> float | None:
-        """How long the worker has run, its pauses not counted; None before it started."""
+        """How long the attempt has run, its pauses not counted; None before it began."""
         if self._started is None:
             return None
         now = self._paused_since or time.monotonic()
-        return now - self._started - self._paused_seconds
+        return now - self._started - (self._paused_seconds - self._paused_before)
 
     def update(self, kind: str, state: State, **fields: Any) -> dict[str, Any]:
         """An update with wire names. What the throttle held back is in it."""
         self._throttle.written()
         return {"type": kind, "taskId": self._task_id, "timestamp": now_iso(), "status": status_of(state),
                 "message": self._message, "progress": self._progress, "requested": requested_of(state),
-                "items": self.items or None, "attempt": self._attempt, "startedAt": self._started_at,
+                "items": self.items or None, "attempt": self.attempt, "startedAt": self._started_at,
                 "pausedSeconds": round(self._paused_seconds, 3) or None,
                 **{k: v for k, v in fields.items() if v is not None}}

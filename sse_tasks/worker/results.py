@@ -16,6 +16,7 @@ import sys
 import uuid
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -23,7 +24,7 @@ import msgspec
 from ..folder import TaskFolder
 from ..wire import encode, foreign
 
-__all__ = ["keep_result", "load_result"]
+__all__ = ["drop_result", "keep_result", "kept_bytes", "load_result"]
 
 _EXACT = "result.pickle"
 _KEPT = "result.kept.json"
@@ -34,6 +35,7 @@ def keep_result(value: Any, folder: TaskFolder, function: Callable[..., Any]) ->
 
     Raises whatever pickling it raises.
     """
+    drop_result(folder)  # an attempt that died right after this may have left one
     try:
         wire, _ = encode(value)
     except TypeError:
@@ -43,6 +45,36 @@ def keep_result(value: Any, folder: TaskFolder, function: Callable[..., Any]) ->
         if not _is_json(data):
             (folder.path / _EXACT).write_bytes(pickle.dumps(data))
     return wire
+
+
+def kept_bytes(folder: TaskFolder) -> int:
+    """How much ``keep_result`` has written into the folder."""
+    total = 0
+    for path in _kept(folder):
+        try:
+            total += path.stat(follow_symlinks=False).st_size
+        except OSError:
+            continue
+    return total
+
+
+def drop_result(folder: TaskFolder) -> None:
+    """Takes away what ``keep_result`` has written."""
+    for path in (*_kept(folder), folder.path / _KEPT):
+        try:
+            path.unlink()
+        except OSError:
+            continue
+
+
+def _kept(folder: TaskFolder) -> list[Path]:
+    """The files of a result; the worker's own are none of them."""
+    try:
+        name = json.loads((folder.path / _KEPT).read_bytes())["file"]
+    except (OSError, ValueError, KeyError, TypeError):
+        name = None
+    kept = [folder.files_path / name] if name in {f"result.{form}" for form in _READERS} else []
+    return [folder.path / _EXACT, *kept]
 
 
 def load_result(folder: TaskFolder) -> Any:

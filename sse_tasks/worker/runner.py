@@ -1,6 +1,6 @@
 """The runner: the process that runs one task's worker, and only that one.
 
-It is forked by its keeper, waits for its task on a socket, and reports over a pipe, one line each:
+It is started by its keeper, waits for its task on a socket, and reports over a pipe, one line each:
 
 ====  =====================================================================
 ``P``  progress: JSON of ``{"progress": …, "message": …}``
@@ -30,6 +30,7 @@ import tempfile
 import threading
 import time
 import traceback
+from os import _exit, getpid, write
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NoReturn
@@ -44,8 +45,10 @@ from ..wire import encode
 from .channel import receive
 from .context import AsyncTaskContext, TaskContext
 from .control import Control
+from .limits import result_too_large
+from .line import Line, LineCutError, out_of_the_way
 from .processes import MARK, die_with_parent, say_title, write_mark
-from .results import keep_result
+from .results import drop_result, keep_result, kept_bytes
 
 __all__ = ["main"]
 
@@ -57,7 +60,7 @@ class Pipe:
     once it has, all of them take turns by a lock on a file."""
 
     def __init__(self, fd: int) -> None:
-        self._fd = fd
+        self._line = Line(fd, writes=True)
         self._lock = threading.Lock()
         self._shared_fd: int | None = None
         os.register_at_fork(before=self._share, after_in_child=self._renew_lock)
@@ -65,7 +68,9 @@ class Pipe:
     def _share(self) -> None:
         if self._shared_fd is None:
             with contextlib.suppress(OSError):
-                self._shared_fd = os.open(tempfile.gettempdir(), os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
+                fd, path = tempfile.mkstemp()
+                os.unlink(path)
+                self._shared_fd = out_of_the_way(fd)
 
     def _renew_lock(self) -> None:
         self._lock = threading.Lock()  # a thread that isn't here may have held it
@@ -73,12 +78,16 @@ class Pipe:
     def send(self, kind: str, body: str = "") -> None:
         data = memoryview(f"{kind}{body}\n".encode("ascii"))
         with self._lock:
-            if self._shared_fd is not None:
-                fcntl.lockf(self._shared_fd, fcntl.LOCK_EX)
-            while data:
-                data = data[os.write(self._fd, data):]
-            if self._shared_fd is not None:
-                fcntl.lockf(self._shared_fd, fcntl.LOCK_UN)
+            self._take_turn(fcntl.LOCK_EX)
+            self._line.write(data)
+            self._take_turn(fcntl.LOCK_UN)
+
+    def _take_turn(self, operation: int) -> None:
+        if self._shared_fd is not None:
+            try:
+                fcntl.lockf(self._shared_fd, operation)
+            except OSError:  # the worker has closed it: from now on long lines of several processes may mix
+                self._shared_fd = None
 
     def progress(self, progress: dict[str, Any] | None, message: str | None) -> None:
         said = {k: v for k, v in (("progress", progress), ("message", message)) if v is not None}
@@ -95,15 +104,26 @@ class Pipe:
 
 
 def main(task_socket: socket.socket, control_fd: int, pipe_fd: int, keeper: int) -> NoReturn:
-    """Runs in the forked child. Never returns."""
+    """The process's life. ``keeper`` is its parent's pid. Never returns."""
+    try:
+        _live(task_socket, control_fd, pipe_fd, keeper)
+    except LineCutError as error:
+        _say(f"{error.strerror}")
+    except BaseException:  # it must not return into the keeper's code
+        traceback.print_exc()
+    finally:
+        _exit(1)
+
+
+def _live(task_socket: socket.socket, control_fd: int, pipe_fd: int, keeper: int) -> None:
     die_with_parent(keeper)
     os.setpgid(0, 0)  # a worker's killpg(0) must not reach keeper and forkserver
-    pipe = Pipe(pipe_fd)
-    control = Control(control_fd, pipe.paused)
+    pipe = Pipe(out_of_the_way(pipe_fd))
+    control = Control(out_of_the_way(control_fd), pipe.paused)
     control.listen()
     message = receive(task_socket)
     if message is None:
-        os._exit(0)
+        _exit(0)
     task_socket.close()
     task = message[0]
     spec = msgspec.convert(task["spec"], TaskSpec)
@@ -111,7 +131,7 @@ def main(task_socket: socket.socket, control_fd: int, pipe_fd: int, keeper: int)
     try:
         _enter(spec, task["environ"])
         worker = _load(spec)
-        outcome = _run(worker, spec, folder, control, pipe, task.get("saved"))
+        outcome = _run(worker, spec, folder, control, pipe, task)
     except SseTasksError as error:
         outcome = "E", {"code": error.code, "error": str(error)}
     except OSError as error:
@@ -156,7 +176,7 @@ def _load(spec: TaskSpec) -> Worker:
 
 
 def _run(worker: Worker, spec: TaskSpec, folder: TaskFolder, control: Control, pipe: Pipe,
-         saved: Any) -> tuple[str, Any]:
+         task: dict[str, Any]) -> tuple[str, Any]:
     arguments = worker.convert(spec.input)
     log = logging.getLogger("sse_tasks.task")
     handler = logging.StreamHandler()
@@ -165,10 +185,10 @@ def _run(worker: Worker, spec: TaskSpec, folder: TaskFolder, control: Control, p
     log.setLevel(logging.INFO)
     log.propagate = False
     context = (AsyncTaskContext if worker.is_async else TaskContext)(
-        task_id=spec.task_id, input=spec.input, files=folder.files_path, saved=saved, attempt=1, log=log,
-        control=control, reporter=pipe)
+        task_id=spec.task_id, input=spec.input, files=folder.files_path, saved=task["saved"], attempt=task["attempt"],
+        log=log, control=control, reporter=pipe, item_limit=spec.item_limit)
     control.hold = not worker.takes_ctx
-    pid = os.getpid()
+    pid = getpid()
     try:
         if worker.is_async:
             result = asyncio.run(_as_task(worker.call(context, arguments), control))
@@ -176,12 +196,12 @@ def _run(worker: Worker, spec: TaskSpec, folder: TaskFolder, control: Control, p
             control.open()
             result = worker.call(context, arguments)
         control.close()
-        if os.getpid() != pid:
+        if getpid() != pid:
             _leave_fork(None)
-        return _result(worker, folder, result)
+        return _result(worker, folder, result, spec.result_limit)
     except BaseException as error:
         control.close()
-        if os.getpid() != pid:
+        if getpid() != pid:
             _leave_fork(error)
         return _failure(error, control)
 
@@ -214,18 +234,23 @@ def _cancel(loop: asyncio.AbstractEventLoop, task: asyncio.Task[Any], control: C
         pass  # the loop has been closed: the worker is ending anyway
 
 
-def _result(worker: Worker, folder: TaskFolder, result: Any) -> tuple[str, Any]:
+def _result(worker: Worker, folder: TaskFolder, result: Any, limit: int) -> tuple[str, Any]:
     try:
         worker.check_output(result)
     except InvalidOutputError as error:
         _say(_shown(result))
         return "E", {"code": "invalid_output", "error": f"The worker's result doesn't fit its declared type: {error}"}
     try:
-        return "R", keep_result(result, folder, worker.function)
-    except Exception as error:
+        wire = keep_result(result, folder, worker.function)
+        if (size := max(len(wire), kept_bytes(folder))) > limit:
+            drop_result(folder)
+            return "E", {"code": "result_limit", "error": result_too_large(size, limit)}
+        return "R", wire
+    except BaseException as error:  # the worker's own classes have their say in it
         _say(_shown(result))
-        return "E", {"code": "invalid_output", "error": "The worker's result can't be kept "
-                                                        f"({type(error).__name__}: {error}); its output has its repr."}
+        why = f"{type(error).__name__}: {_cut(_text(error))}"
+        return "E", {"code": "invalid_output", "error": f"The worker's result can't be kept ({why}); its output has "
+                                                        "its repr."}
 
 
 def _failure(error: BaseException, control: Control) -> tuple[str, Any]:
@@ -233,13 +258,17 @@ def _failure(error: BaseException, control: Control) -> tuple[str, Any]:
         return "A", ""
     _print_traceback(error)
     if isinstance(error, InvalidInputError | TaskError):
-        return "E", {"code": error.code, "error": _cut(str(error))}
-    try:
-        text = str(error)
-    except Exception:  # the worker's own class, with a fault of its own
-        text = ""
+        return "E", {"code": error.code, "error": _cut(_text(error))}
+    text = _text(error)
     name = type(error).__name__
     return "E", {"code": "worker_error", "error": _cut(f"{name}: {text}" if text else name)}
+
+
+def _text(error: BaseException) -> str:
+    try:
+        return str(error)
+    except BaseException:  # the worker's own class, with a fault of its own
+        return ""
 
 
 def _cut(text: str) -> str:
@@ -258,7 +287,7 @@ def _print_traceback(error: BaseException) -> None:
         frame = frame.tb_next
     try:
         lines = traceback.format_exception(type(error), error, frame or error.__traceback__)
-    except Exception:  # a fault in the worker's own class
+    except BaseException:  # a fault in the worker's own class
         lines = [f"{type(error).__name__} (its traceback can't be shown)"]
     _say("".join(lines))
 
@@ -266,7 +295,7 @@ def _print_traceback(error: BaseException) -> None:
 def _shown(value: Any) -> str:
     try:
         return repr(value)[:10_000]
-    except Exception:
+    except BaseException:
         return f"<{type(value).__qualname__} without a repr>"
 
 
@@ -274,8 +303,10 @@ def _say(text: str) -> None:
     """Into the task's output, also where the worker has closed or replaced ``sys.stderr``."""
     with contextlib.suppress(Exception):
         sys.stderr.flush()
+    data = memoryview(text.rstrip("\n").encode("utf-8", "backslashreplace") + b"\n")
     with contextlib.suppress(OSError):
-        os.write(2, text.rstrip("\n").encode("utf-8", "backslashreplace") + b"\n")
+        while data:
+            data = data[write(2, data):]
 
 
 def _leave_fork(error: BaseException | None) -> NoReturn:
@@ -289,17 +320,15 @@ def _leave_fork(error: BaseException | None) -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(Exception):
             stream.flush()
-    os._exit(status)
+    _exit(status)
 
 
 def _leave() -> NoReturn:
     """Ends like an interpreter, without waiting for the worker's threads: the task is over."""
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    for end in (atexit._run_exitfuncs, logging.shutdown, sys.stdout.flush, sys.stderr.flush):
+    for end in (lambda: signal.signal(signal.SIGTERM, signal.SIG_DFL), atexit._run_exitfuncs, logging.shutdown,
+                lambda: sys.stdout.flush(), lambda: sys.stderr.flush()):
         try:
             end()
         except BaseException:  # the outcome has been told: nothing that fails now may change it
             pass
-    os._exit(0)
-
-
+    _exit(0)

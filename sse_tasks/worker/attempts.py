@@ -1,0 +1,139 @@
+"""One attempt of a task, as its keeper holds it: the runner, what it reports and prints, and how it failed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import selectors
+import signal
+from dataclasses import dataclass
+from typing import Any
+
+from ..recovery import say_died
+from .channel import send
+from .control import SIGNAL
+from .limits import OutOfMemory
+from .pairs import PIPE_BYTES, Runner
+from .processes import signal_main_thread, wait_status_in_words
+
+__all__ = ["Attempt", "Failure"]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """How an attempt failed, where another may follow."""
+
+    code: str
+    error: str
+
+
+class Attempt:
+    """From the moment when its runner waits for the task until it was waited for."""
+
+    def __init__(self, runner: Runner, selector: selectors.BaseSelector, longest: int) -> None:
+        self._runner = runner
+        self._selector = selector
+        self._longest = longest  # report that is taken; the worker may write there, too
+        self._pieces: list[bytes] = []
+        self._size = 0
+        self._skipping = False
+        self.exit_status: int | None = None
+        self.deadline: float | None = None
+        """After this moment (``time.monotonic``) the runner is killed."""
+        self.failure: Failure | None = None
+        self._sources = {runner.reports, runner.output}
+        for fd in self._sources:
+            os.set_blocking(fd, False)
+            selector.register(fd, selectors.EVENT_READ)
+        self._memory: OutOfMemory | None = None
+
+    @property
+    def pid(self) -> int:
+        return self._runner.pid
+
+    def give(self, task: dict[str, Any]) -> None:
+        """Sends the task to the runner. One that is dead already takes nothing: its end will tell."""
+        with contextlib.suppress(OSError):
+            send(self._runner.task, task)
+        self._runner.task.close()
+        self._memory = OutOfMemory()
+
+    def reports(self, ready: set[int]) -> list[bytes] | None:
+        """The whole lines that have come, if the pipe is ready; None where nothing has. One that is longer than any
+        report can be is not held in memory: its end alone is given."""
+        data = self._read(self._runner.reports, ready)
+        if not data:
+            return None
+        if b"\n" not in data:
+            self._hold(data)
+            return []
+        first, *lines = data.split(b"\n")
+        rest = lines.pop()
+        lines.insert(0, b"".join([*self._pieces, first]))
+        self._skipping = False  # of one that was too long, the rest is no report
+        self._pieces, self._size = [], 0
+        self._hold(rest)
+        return lines
+
+    def _hold(self, data: bytes) -> None:
+        """The beginning of a line, or more of it."""
+        if self._skipping:
+            return
+        self._pieces.append(data)
+        self._size += len(data)
+        if self._size > self._longest:
+            self._pieces, self._size = [], 0
+            self._skipping = True
+
+    def output(self, ready: set[int]) -> bytes:
+        """What was printed, if the pipe is ready."""
+        return self._read(self._runner.output, ready)
+
+    @property
+    def sources(self) -> set[int]:
+        """The descriptors to be read from; none at its end."""
+        return self._sources
+
+    def _read(self, fd: int, ready: set[int]) -> bytes:
+        if fd not in ready or fd not in self._sources:
+            return b""
+        try:
+            data = os.read(fd, PIPE_BYTES)
+        except BlockingIOError:
+            return b""
+        if not data:
+            self._selector.unregister(fd)
+            self._sources = self._sources - {fd}
+        return data
+
+    def tell(self, letter: bytes) -> None:
+        """Writes a letter to the runner, and wakes it. Where it is dead, its end will tell."""
+        try:
+            os.write(self._runner.control, letter)
+            signal_main_thread(self._runner.pid, SIGNAL)
+        except OSError:
+            pass
+
+    def kill(self) -> None:
+        if self.exit_status is None:  # not waited for yet, so it is still this one
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._runner.pid, signal.SIGKILL)
+
+    def death(self, resident: int) -> Failure | None:
+        """How the runner died, with ``resident`` bytes in memory at the last look; None for a shutdown that met it
+        unprepared."""
+        status = self.exit_status or 0
+        number = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
+        if number == signal.SIGTERM:
+            return None
+        starved = number == signal.SIGKILL and self._memory is not None and self._memory.is_likely(resident)
+        return Failure("worker_died", say_died(wait_status_in_words(status), out_of_memory=starved))
+
+    def close(self) -> None:
+        """Nothing more comes of it."""
+        for fd in self._sources:
+            self._selector.unregister(fd)
+        self._sources = set()
+        for fd in (self._runner.reports, self._runner.output, self._runner.control, *self._runner.lent):
+            os.close(fd)
+        self._runner.task.close()

@@ -1,0 +1,85 @@
+"""Keeper and runner as forks, ahead of their task or for it.
+
+The runner is forked before its keeper is given the task's descriptors; one that is forked later (another attempt)
+closes them first. So no child can ever hold the task's lock.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import socket
+from typing import Any
+
+from . import runner as runner_process
+from .channel import receive
+from .control import SIGNAL
+from .handles import PIPE_BYTES, Pair, Runner
+from .linux import fork_into
+from .processes import restore_descriptor_limit, say_title, subreaper
+
+__all__ = ["start_pair", "start_runner"]
+
+
+def start_pair() -> Pair:
+    """Forks a keeper, which forks its runner."""
+    ours, theirs = socket.socketpair()
+
+    def life() -> None:
+        restore_descriptor_limit()
+        _reset_signals()
+        os.setsid()
+        subreaper()
+        say_title("sse-tasks keeper, waits for a task")
+        _wait_for_task(theirs)
+
+    with theirs:
+        return Pair(fork_into(life, theirs.fileno()), ours)
+
+
+def _reset_signals() -> None:
+    signal.set_wakeup_fd(-1)
+    for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+    signal.signal(SIGNAL, signal.SIG_IGN)  # it may reach a runner that doesn't listen yet
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
+def _wait_for_task(forkserver: socket.socket) -> None:
+    """The keeper's life."""
+    from . import keeper  # which imports this module
+
+    runner = start_runner()
+    given: tuple[dict[str, Any], list[int]] | None = receive(forkserver)
+    if given is None:
+        return
+    forkserver.close()
+    if os.waitpid(runner.pid, os.WNOHANG) != (0, 0):  # somebody has killed it while it waited
+        runner = start_runner()
+    task, (log_fd, slot_fd) = given
+    keeper.keep(task, log_fd, runner)
+    os.close(slot_fd)
+
+
+def start_runner(task: dict[str, Any] | None = None) -> Runner:
+    """Forks a runner below this process, its keeper. Its task is sent to it later."""
+    task_ours, task_theirs = socket.socketpair()
+    control_read, control_write = os.pipe()
+    reports_read, reports_write = os.pipe()
+    output_read, output_write = os.pipe()
+    keeper = os.getpid()
+
+    def life() -> None:
+        for number in (1, 2):
+            os.dup2(output_write, number)
+        os.close(output_write)
+        _reset_signals()
+        say_title("sse-tasks runner, waits for its task")
+        runner_process.main(task_theirs, control_read, reports_write, keeper)
+
+    pid = fork_into(life, task_theirs.fileno(), control_read, reports_write, output_write)
+    task_theirs.close()
+    os.close(output_write)
+    fcntl.fcntl(reports_read, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+    return Runner(pid, task_ours, control_write, reports_read, output_read, (control_read, reports_write))
