@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import msgspec
+from jupyter_core.utils import ensure_async
 from jupyter_server.auth.decorator import allow_unauthenticated
 from jupyter_server.base.handlers import APIHandler
 from jupyter_server.utils import url_path_join
@@ -22,6 +23,7 @@ from sse_tasks.errors import (
     BadParameterError,
     InputTooLargeError,
     InvalidInputError,
+    NotAuthorizedError,
     NotJsonError,
     SseTasksError,
     TaskNotFoundError,
@@ -29,6 +31,7 @@ from sse_tasks.errors import (
     near_names,
 )
 from sse_tasks.folder import TaskFolder
+from sse_tasks.index import BRIEF_BYTES
 from sse_tasks.types import TaskInfo, is_task_id, is_task_type
 from sse_tasks.wire import encode
 
@@ -39,10 +42,10 @@ if TYPE_CHECKING:
 
 __all__ = ["NoSuchRoute", "TasksApiHandler", "to_json"]
 
-SUMMARY_BYTES = 4096
-"""A result or input that is larger stays out of lists and snapshots."""
+CODE_RUNNING_TYPES = frozenset({"run-notebook"})
+"""Task types that execute code chosen by the caller: starting one needs the right to execute kernels, too."""
 
-_ALLOWED_HEADERS = "accept, content-type, authorization, x-xsrftoken, last-event-id, range"
+_ALLOWED_HEADERS = "accept, content-type, authorization, x-xsrftoken, last-event-id, range, idempotency-key"
 _JUPYTERS_PARAMETERS = re.compile(r"token|_xsrf|no_track_activity|_|\d+")  # digits: the front ends' cache busters
 _CODES = {400: "bad_request", 401: "unauthenticated", 403: "forbidden", 404: "not_found", 405: "method_not_allowed",
           413: "input_too_large"}
@@ -146,6 +149,12 @@ class TasksApiHandler(APIHandler):
             raise InvalidInputError(task_type, [{"path": "", "message": "must be a JSON object: {…}"}])
         return body
 
+    async def check_rights(self, task_type: str) -> None:
+        """Refuses who may not start a task of this type, beyond what ``@authorized`` has asked."""
+        if task_type in CODE_RUNNING_TYPES and not await ensure_async(
+                self.authorizer.is_authorized(self, self.current_user, "execute", "kernels")):
+            raise NotAuthorizedError(f"Starting {task_type} needs the right to execute kernels.")
+
     def on_connection_close(self) -> None:
         super().on_connection_close()
         if self.when_gone is not None:
@@ -163,6 +172,13 @@ class TasksApiHandler(APIHandler):
 
     def answer_info(self, task_id: str) -> None:
         self.finish(to_json(self.manager.info(task_id)))
+
+    def answer_started(self, task_type: str, task_id: str, is_new: bool = True) -> None:
+        """Says which task has been started; ``200`` for one that there was already."""
+        self.tasks_app.note_live()
+        self.set_header("Location", self.task_url(task_type, task_id))
+        self.answer({"success": True, "taskId": task_id, "message": f"{task_type} task started"},
+                    201 if is_new else 200)
 
     def task_url(self, task_type: str, task_id: str) -> str:
         return url_path_join(self.base_url, "api/tasks", task_type, task_id)
@@ -228,7 +244,7 @@ def to_json(content: Any) -> str:
 def summary(info: TaskInfo) -> TaskInfo:
     """``info`` for a list or snapshot: without an input or a result that is large."""
     large = {part: None for part in ("input", "result")
-             if (value := getattr(info, part)) is not None and len(to_json(value)) > SUMMARY_BYTES}
+             if (value := getattr(info, part)) is not None and len(to_json(value)) > BRIEF_BYTES}
     return msgspec.structs.replace(info, **large) if large else info
 
 

@@ -16,8 +16,10 @@ from traitlets import Dict, Enum, Float, Integer, Unicode, default
 
 import sse_tasks
 from sse_tasks.errors import SseTasksError
+from sse_tasks.index import seconds_since
+from sse_tasks.retention import HOUR_SECONDS
 from sse_tasks.task_manager import TaskManager
-from sse_tasks.types import Status, TaskInfo
+from sse_tasks.types import Status
 
 from .handlers import ROUTES
 from .open_answers import OpenAnswers
@@ -84,15 +86,28 @@ class SseTasksApp(ExtensionApp):
         self._live_tasks = 0
         self._seen_live = float("-inf")
         self._looking = PeriodicCallback(self._look, LOOK_SECONDS * 1000)
+        self._pruning = PeriodicCallback(lambda: self._prune(HOUR_SECONDS), HOUR_SECONDS * 1000)
+        self._beginning: asyncio.Task[None] | None = None
 
     def initialize_handlers(self) -> None:
         self.handlers.extend(ROUTES)
 
     async def _start_jupyter_server_extension(self, serverapp: Any) -> None:
+        self._beginning = asyncio.create_task(self._begin())  # with many tasks it takes seconds: nobody waits for it
+
+    async def _begin(self) -> None:
         self._looking.start()
         with suppress(SseTasksError, OSError):  # the look that follows says so
             await asyncio.to_thread(self.manager.recover_all)
         await self._look()
+        await self._prune(0)
+        self._pruning.start()
+
+    async def _prune(self, seconds: float) -> None:
+        try:
+            await asyncio.to_thread(self.manager.prune_if_due, seconds)
+        except (SseTasksError, OSError):
+            self.log.warning("sse_tasks can't forget old tasks now", exc_info=True)
 
     @property
     def address(self) -> str:
@@ -109,14 +124,17 @@ class SseTasksApp(ExtensionApp):
 
     async def _look(self) -> None:
         try:
-            infos, _ = await asyncio.to_thread(self.manager.list)
+            infos, _ = await asyncio.to_thread(self.manager.list, brief=True)
         except (SseTasksError, OSError):
             self.log.warning("sse_tasks can't see the tasks now", exc_info=True)
             return
         self.records.note(infos)
-        live = sum(not info.is_ended and _age(info) < self.keep_server_alive for info in infos)
+        live = sum(not info.is_ended and seconds_since(info.created_at) < self.keep_server_alive for info in infos)
         if live:
             self.note_live(live)
+        kept = self.manager.keep_count
+        if kept is not None and sum(info.is_ended for info in infos) > kept:
+            await self._prune(0)
 
     def note_live(self, tasks: int = 1) -> None:
         """Says that there are live tasks now."""
@@ -132,6 +150,9 @@ class SseTasksApp(ExtensionApp):
         try:
             async with asyncio.timeout(STOP_SECONDS):
                 self._looking.stop()
+                self._pruning.stop()
+                if self._beginning is not None:
+                    self._beginning.cancel()
                 if self.on_server_stop == "abort":
                     await asyncio.to_thread(self._abort_started)
                 await self.open_answers.close_all()
@@ -142,18 +163,10 @@ class SseTasksApp(ExtensionApp):
                 self.manager.close()
 
     def _abort_started(self) -> None:
-        for info in self.manager.list(status=_LIVE)[0]:
+        for info in self.manager.list(status=_LIVE, brief=True)[0]:
             if info.origin == {"server": self.address}:
                 try:
                     self.manager.ask(info.task_id, "abort")
                 except SseTasksError:
                     pass  # it has ended by itself
 
-
-def _age(info: TaskInfo) -> float:
-    """Seconds since the task was accepted."""
-    try:
-        created = datetime.fromisoformat(info.created_at or "")
-    except ValueError:
-        return 0.0
-    return (datetime.now(UTC) - created).total_seconds()

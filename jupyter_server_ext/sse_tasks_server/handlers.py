@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from datetime import UTC, datetime
 from typing import Any, Literal
 
-from jupyter_core.utils import ensure_async
 from jupyter_server.auth.decorator import authorized
 from tornado import web
 
 from sse_tasks.errors import (
     BadParameterError,
-    NotAuthorizedError,
+    StartInProgressError,
     TaskTypeNotFoundError,
     near_names,
 )
-from sse_tasks.types import Status, is_task_id, is_task_type
+from sse_tasks.types import ENDED, Status, TaskInfo, is_task_id, is_task_type
 
 from . import artifacts
 from .api import NoSuchRoute, TasksApiHandler, summary
@@ -24,13 +25,14 @@ from .streams import follow_task, poll_task
 
 __all__ = ["ROUTES"]
 
-LIST_LIMIT = 100
+LIST_LIMIT = 200
 MOST_LISTED = 1000
-CODE_RUNNING_TYPES = frozenset({"run-notebook"})
-"""Task types that execute code chosen by the caller: starting one needs the right to execute kernels, too."""
-
 _START_OPTIONS = ("name", "tag", "timeout", "retries", "interpreter")
 _LIST_PARAMETERS = ("status", "type", "tag", "limit", "after")
+_FORGET_PARAMETERS = ("status", "before")
+_FLAGS = {"": False, "0": False, "false": False, "1": True, "true": True}
+_CLAIM_SECONDS = 30.0
+_CLAIM_LOOK_SECONDS = 0.02
 _EVENT_STREAM = "text/event-stream"
 
 
@@ -44,10 +46,7 @@ class TasksHandler(TasksApiHandler):
             await follow_overview(self)
             return
         self.only_parameters(_LIST_PARAMETERS)
-        statuses = self.get_query_arguments("status")
-        for status in statuses:
-            if status not in list(Status):
-                raise BadParameterError("status", f"there is no status {status!r}.{near_names(status, list(Status))}")
+        statuses = self._statuses()
         task_type = self.query("type")
         if task_type is not None and not is_task_type(task_type):
             raise BadParameterError("type", f"{task_type!r} can't be the name of a task type.")
@@ -56,11 +55,33 @@ class TasksHandler(TasksApiHandler):
             raise BadParameterError("after", f"must be the 'next' of the answer before, not {after!r}.")
         limit = min(int(self.number("limit", default=LIST_LIMIT, least=1, integer=True)), MOST_LISTED)
         infos, following = await asyncio.to_thread(
-            self.manager.list, status=[Status(status) for status in statuses], task_type=task_type,
-            tag=self.query("tag"), limit=limit, after=after)
+            self.manager.list, status=statuses, task_type=task_type, tag=self.query("tag"), limit=limit, after=after,
+            brief=True)
         self.answer({"tasks": [summary(info) for info in infos], "next": following})
 
     head = get
+
+    @web.authenticated
+    @authorized(action="write", resource="tasks")
+    async def delete(self) -> None:
+        self.only_parameters(_FORGET_PARAMETERS)
+        statuses = self._statuses()
+        before = _moment("before", self.query("before"))
+        for status in statuses:
+            if status not in ENDED:
+                raise BadParameterError("status", f"a task that is {status} can't be forgotten: abort it first.")
+        if not statuses and before is None:
+            raise BadParameterError("status", "say which ended tasks to forget: status=completed, failed or aborted, "
+                                              "or before=<ISO time>, or both.")
+        removed = await asyncio.to_thread(self.manager.forget_ended, status=statuses, before=before)
+        self.answer({"success": True, "removed": removed})
+
+    def _statuses(self) -> list[Status]:
+        statuses = self.get_query_arguments("status")
+        for status in statuses:
+            if status not in list(Status):
+                raise BadParameterError("status", f"there is no status {status!r}.{near_names(status, list(Status))}")
+        return [Status(status) for status in statuses]
 
 
 class TaskTypesHandler(TasksApiHandler):
@@ -123,24 +144,27 @@ class TaskTypeHandler(TasksApiHandler):
 
     async def _start(self, task_type: str, task_input: dict[str, Any]) -> None:
         self.only_parameters(_START_OPTIONS)
-        if task_type in CODE_RUNNING_TYPES and not await self._may_execute_kernels():
-            raise NotAuthorizedError(f"Starting {task_type} needs the right to execute kernels.")
+        await self.check_rights(task_type)
         timeout = self.number("timeout", default=0.0, least=0.0)
         if self.query("timeout") and not timeout:
             raise BadParameterError("timeout", "must be more than 0 seconds.")
-        if self.number("retries", default=0, least=0, integer=True):
-            raise BadParameterError("retries", "this version doesn't retry; leave it out, or say 0.")
-        info = await asyncio.to_thread(
-            self.manager.start, task_type, task_input, name=self.query("name") or None,
+        info, is_new = await self._start_or_find(
+            task_type, task_input, name=self.query("name") or None,
             tags=[tag for tag in self.get_query_arguments("tag") if tag], timeout=timeout or None,
-            interpreter=self.interpreter(), origin={"server": self.tasks_app.address})
-        self.tasks_app.note_live()
-        self.set_header("Location", self.task_url(task_type, info.task_id))
-        self.answer({"success": True, "taskId": info.task_id, "message": f"{task_type} task started"}, 201)
+            retries=int(self.number("retries", default=0, least=0, integer=True)), interpreter=self.interpreter(),
+            origin={"server": self.tasks_app.address}, idempotency_key=self.request.headers.get("Idempotency-Key"))
+        self.answer_started(task_type, info.task_id, is_new)
 
-    async def _may_execute_kernels(self) -> bool:
-        return bool(await ensure_async(
-            self.authorizer.is_authorized(self, self.current_user, "execute", "kernels")))
+    async def _start_or_find(self, *arguments: Any, **options: Any) -> tuple[TaskInfo, bool]:
+        """In a thread. Who has to wait for another start with the same key waits here, and keeps no thread busy."""
+        deadline = time.monotonic() + _CLAIM_SECONDS
+        while True:
+            try:
+                return await asyncio.to_thread(self.manager.start_or_find, *arguments, **options, patience=0.0)
+            except StartInProgressError:
+                if time.monotonic() > deadline:
+                    raise
+                await asyncio.sleep(_CLAIM_LOOK_SECONDS)
 
 
 class TaskHandler(TasksApiHandler):
@@ -159,6 +183,23 @@ class TaskHandler(TasksApiHandler):
         folder = self.task_folder(task_type, task_id)
         await asyncio.to_thread(self.manager.forget, folder.task_id)
         self.set_status(204)
+
+
+class RestartHandler(TasksApiHandler):
+    """``…/{taskId}/restart``: a new task with the input of an ended one."""
+
+    @web.authenticated
+    @authorized(action="execute", resource="tasks")
+    async def post(self, task_type: str, task_id: str) -> None:
+        folder = self.task_folder(task_type, task_id)
+        self.only_parameters(["fresh"])
+        fresh = self.query("fresh") or ""
+        if fresh.lower() not in _FLAGS:
+            raise BadParameterError("fresh", f"must be true or false, not {fresh!r}.")
+        await self.check_rights(task_type)
+        info = await asyncio.to_thread(self.manager.restart, folder.task_id, fresh=_FLAGS[fresh.lower()],
+                                       origin={"server": self.tasks_app.address})
+        self.answer_started(task_type, info.task_id)
 
 
 class UpdatesHandler(TasksApiHandler):
@@ -217,6 +258,18 @@ class FileHandler(TasksApiHandler):
     head = get
 
 
+def _moment(name: str, text: str | None) -> str | None:
+    """A moment as tasks write theirs, which sort like the moments. Without a time zone it is UTC."""
+    if not text:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+        moment = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise BadParameterError(name, f"must be a time such as 2026-11-24T03:58:00Z, not {text!r}.") from None
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
+
+
 _TASK = r"/api/tasks/([^/]+)/([^/]+)"
 
 ROUTES: list[tuple[str, type[TasksApiHandler]]] = [
@@ -224,6 +277,7 @@ ROUTES: list[tuple[str, type[TasksApiHandler]]] = [
     (r"/api/tasks", TasksHandler),
     (r"/api/tasks/([^/]+)", TaskTypeHandler),
     (_TASK, TaskHandler),
+    (_TASK + "/restart", RestartHandler),
     (_TASK + "/updates", UpdatesHandler),
     (_TASK + "/output", OutputHandler),
     (_TASK + "/items", ItemsHandler),

@@ -70,13 +70,8 @@ class Overview:
 
     def live(self) -> list[bytes]:
         """A snapshot of every task that has not ended, oldest first."""
-        infos = []
-        after = None
-        while True:
-            page, after = self._manager.list(status=_LIVE, after=after)
-            infos += page
-            if after is None:
-                return [_snapshot(summary(info)) for info in reversed(infos)]
+        infos, _ = self._manager.list(status=_LIVE, brief=True)
+        return [_snapshot(summary(info)) for info in reversed(infos)]
 
     def snapshot(self, task_id: str) -> bytes:
         """What is to be said of a task now: its latest snapshot, or that it is gone."""

@@ -44,7 +44,8 @@ class Place(NamedTuple):
 async def follow_task(handler: TasksApiHandler, folder: TaskFolder) -> None:
     """Answers with the stream of a task, from where the reader left off."""
     place = _place(folder, _stated_cursor(handler), handler.query("from"))
-    if place.resumed and not folder.read_log(place.cursor) and handler.manager.info(folder.task_id).is_ended:
+    # Whether it has ended is asked first: what is written between the two looks would be lost.
+    if place.resumed and handler.manager.info(folder.task_id).is_ended and not folder.read_log(place.cursor):
         handler.set_status(204)  # what stops every client
         return
     with EventStream(handler) as stream:

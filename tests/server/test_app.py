@@ -148,7 +148,8 @@ async def test_a_stalled_reader_does_not_hold_up_the_end(raw, app, log_by_hand):
 
 @pytest.mark.parametrize(("option", "status"), [("keep", "running"), ("abort", "aborted")])
 def test_what_becomes_of_tasks_when_the_server_stops(tmp_path, option, status):
-    """By default tasks go on without the server; with ``abort`` those that it started are asked to end."""
+    """By default tasks go on without the server; with ``abort`` those that it started are asked to end, all forty that
+    run or wait; the server's end is as soon."""
     server = start_server(tmp_path, f"--SseTasksApp.on_server_stop={option}", env={"SSE_TASKS_WORKERS": str(WORKERS)})
     manager = TaskManager()
     with server.client() as api:
@@ -158,6 +159,7 @@ def test_what_becomes_of_tasks_when_the_server_stops(tmp_path, option, status):
         while {manager.info(one).status for one in (task_id, foreign)} != {"running"}:
             assert time.monotonic() < deadline
             time.sleep(0.02)
+        waiting = [api.post("/tasks/forever", json={}).json()["taskId"] for _ in range(39 if option == "abort" else 0)]
 
     following = threading.Event()
     ended: list[bool] = []
@@ -177,8 +179,8 @@ def test_what_becomes_of_tasks_when_the_server_stops(tmp_path, option, status):
     reader.join(10)
     assert ended == [True]
 
-    deadline = time.monotonic() + 10
-    while manager.info(task_id).status != status:
+    deadline = time.monotonic() + 20
+    while {manager.info(one).status for one in (task_id, *waiting)} != {status}:
         assert time.monotonic() < deadline, manager.info(task_id).status
         time.sleep(0.02)
     fate: dict[str, Any] = {one: manager.info(one).status for one in (task_id, foreign)}

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import httpx
 import pytest
 from jupyter_server.auth import Authorizer
-from sse_tasks_server import handlers
+from sse_tasks_server import api, handlers
 
 from ..server_process import TOKEN
 
@@ -38,7 +38,7 @@ CALLS = [
     ("GET", "tasks", "read"), ("HEAD", "tasks", "read"), ("GET", "task-types", "read"), ("HEAD", "task-types", "read"),
     ("GET", "tasks/echo", "read"), ("HEAD", "tasks/echo", "read"), ("POST", "tasks/echo", "execute"),
     ("DELETE", "tasks/echo", "execute"), ("GET", NO_TASK, "read"), ("HEAD", NO_TASK, "read"),
-    ("DELETE", NO_TASK, "write"),
+    ("DELETE", NO_TASK, "write"), ("DELETE", "tasks", "write"), ("POST", f"{NO_TASK}/restart", "execute"),
     *((method, f"{NO_TASK}/{part}", "read") for method in ("GET", "HEAD")
       for part in ("updates", "output", "items", "result", "files", "files/x")),
 ]
@@ -100,13 +100,17 @@ async def test_servers_that_need_a_login_everywhere(call, jp_serverapp, monkeypa
 
 async def test_running_code_needs_the_right_to_kernels(call, monkeypatch):
     """A task type that executes the caller's code is refused to who may not execute kernels."""
-    monkeypatch.setattr(handlers, "CODE_RUNNING_TYPES", frozenset({"echo"}))
+    monkeypatch.setattr(api, "CODE_RUNNING_TYPES", frozenset({"echo"}))
     answer = await call("POST", "tasks/echo", {})
     assert answer.status == 403 and "kernels" in answer.json["message"]
     assert Doorman.asked[-1] == ("POST", "execute", "kernels")
 
     Doorman.allowed.add(("execute", "kernels"))
-    assert (await call("POST", "tasks/echo", {})).status == 201
+    started = await call("POST", "tasks/echo", {})
+    assert started.status == 201
+    Doorman.allowed.remove(("execute", "kernels"))
+    answer = await call("POST", f"tasks/echo/{started.json['taskId']}/restart")
+    assert answer.status == 403 and "kernels" in answer.json["message"]
 
 
 async def test_cookies_need_the_xsrf_token(http_server, jp_http_port, jp_base_url):

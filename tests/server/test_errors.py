@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import shutil
 import sys
 from typing import Any
 
 import pytest
 
+from sse_tasks import retention
 from sse_tasks.types import new_task_id
 
 NO_ID = "0" * 26
@@ -55,7 +58,7 @@ async def test_input_that_does_not_fit(call):
 
 @pytest.mark.parametrize(("path", "value"), [
     ("timeout", "soon"), ("timeout", "0"), ("timeout", "-1"), ("timeout", "nan"), ("timeout", "1_0"),
-    ("retries", "x"), ("retries", "2"),
+    ("retries", "x"), ("retries", "101"), ("retries", "-1"),
     ("retries", "1.5"), ("interpreter", "ow"), ("name", "x" * 300), ("tag", "x" * 300), ("tmieout", "5")])
 async def test_start_options_that_make_no_sense(call, path, value):
     """422 with the parameter as path; one that isn't known is not silently ignored."""
@@ -65,8 +68,6 @@ async def test_start_options_that_make_no_sense(call, path, value):
         assert "timeout" in message
     if (path, value) == ("interpreter", "ow"):
         assert "own" in message
-    if (path, value) == ("retries", "2"):
-        assert "this version doesn't retry" in message
 
 
 async def test_start_in_a_named_interpreter(call, ended):
@@ -165,6 +166,92 @@ async def test_what_needs_an_ended_task(call, start, ended):
     await ended("forever", task_id)
 
     assert "aborted" in assert_error(await call("GET", f"tasks/forever/{task_id}/result"), 404, "not_found")
+
+
+@pytest.mark.parametrize(("path", "value"), [
+    ("status", "run"), ("status", "running"), ("status", "paused"), ("before", "yesterday"), ("before", "2026-13-01"),
+    ("type", "echo"), ("limit", "5")])
+async def test_forgetting_parameters_that_make_no_sense(call, path, value):
+    """422 with the parameter as path; live kinds can't be forgotten, and nothing is done."""
+    assert_error(await call("DELETE", "tasks", **{path: value}), 422, "invalid_parameter", path)
+
+
+async def test_nobody_forgets_everything_by_accident(call, start, ended):
+    """422: a DELETE of all tasks that doesn't say which."""
+    task_id = await start("echo")
+    await ended("echo", task_id)
+
+    assert "before" in assert_error(await call("DELETE", "tasks"), 422, "invalid_parameter", "status")
+    assert (await call("GET", f"tasks/echo/{task_id}")).status == 200
+
+
+async def test_restarting_a_live_task(call, start):
+    """409: it has not ended; 422: a ``fresh`` that is neither true nor false."""
+    task_id = await start("forever")
+
+    assert_error(await call("POST", f"tasks/forever/{task_id}/restart"), 409, "task_live")
+    assert_error(await call("POST", f"tasks/forever/{task_id}/restart", fresh="maybe"), 422, "invalid_parameter",
+                 "fresh")
+    assert_error(await call("POST", f"tasks/forever/{NO_ID}/restart"), 404, "not_found")
+    await call("DELETE", "tasks/forever", taskId=task_id)
+
+
+async def test_too_many_waiting(call, app, monkeypatch):
+    """503: as many wait as may; it says how many, what to do and when to come back. Dead marks don't count."""
+    await call("POST", "tasks/echo", {})
+    monkeypatch.setattr(app.manager, "max_waiting", 1)
+    waiting = app.manager.root / "waiting" / new_task_id()
+    building = app.manager.root / "tasks" / f".new-{waiting.name}"
+    building.mkdir()  # what another process is just about to start
+    waiting.touch()
+
+    answer = await call("POST", "tasks/echo", {})
+
+    message = assert_error(answer, 503, "too_many_waiting")
+    assert "1 task waits" in message and "max_waiting" in message
+    assert int(answer.headers["Retry-After"]) > 0
+    building.rmdir()
+    assert (await call("POST", "tasks/echo", {})).status == 201 and not waiting.exists()
+
+
+async def test_too_little_space(call, app, monkeypatch):
+    """507: it says how much is free, how much must be, and where; nothing is made."""
+    await call("GET", "task-types")
+    monkeypatch.setattr(app.manager, "min_free_bytes", 1 << 60)
+    before = sorted(os.listdir(app.manager.root / "tasks"))
+
+    message = assert_error(await call("POST", "tasks/echo", {}), 507, "no_space")
+
+    assert str(app.manager.root) in message and "1024 PiB" in message and "iB are free" in message
+    assert sorted(os.listdir(app.manager.root / "tasks")) == before
+
+
+async def test_a_task_that_is_in_use(call, app, start, ended, monkeypatch):
+    """409: a task can't be forgotten while another process copies from it; many at once are forgotten without it."""
+    task_id = await start("echo")
+    await ended("echo", task_id)
+    monkeypatch.setattr(retention, "_WAIT_SECONDS", 0.05)
+    log = os.open(app.manager.folder(task_id).log_path, os.O_RDONLY)
+    fcntl.flock(log, fcntl.LOCK_SH)
+
+    assert_error(await call("DELETE", f"tasks/echo/{task_id}"), 409, "task_in_use")
+    await call("DELETE", "tasks", status="completed")
+    assert (await call("GET", f"tasks/echo/{task_id}")).status == 200
+    os.close(log)
+    assert (await call("DELETE", f"tasks/echo/{task_id}")).status == 204
+
+
+async def test_a_data_folder_that_was_removed(call, app, start, ended):
+    """What was in it is 404, nothing is listed, and the next start makes it anew: the server goes on."""
+    task_id = await start("echo")
+    await ended("echo", task_id)
+    shutil.rmtree(app.manager.root / "tasks")
+    shutil.rmtree(app.manager.root / "waiting")
+
+    assert_error(await call("GET", f"tasks/echo/{task_id}"), 404, "not_found")
+    assert (await call("GET", "tasks")).json["tasks"] == []
+    again = await start("echo", text="again")
+    assert (await ended("echo", again))["result"] == {"text": "again"}
 
 
 async def test_a_body_that_is_too_large(call):

@@ -291,7 +291,7 @@ async def test_a_task_of_a_lost_machine_ends_its_stream(raw, log_by_hand, app):
     log.progress(1)
     spec = log.writer.folder.path / "task.json"
     spec.write_text(spec.read_text().replace(json.loads(spec.read_text())["host"], "another-machine:1"))
-    app.manager._specs.pop(log.task_id, None)
+    app.manager._index.drop(log.task_id)
     log.writer.close()
 
     events = parse(await (await raw("GET", f"tasks/by-hand?taskId={log.task_id}")).rest())
