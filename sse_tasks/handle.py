@@ -77,10 +77,10 @@ class Task(traitlets.HasTraits):
 
     def __init__(self, *, on_complete: Callable[[Any], object] | None = None,
                  on_error: Callable[[str], object] | None = None, name: str | None = None, tags: Iterable[str] = (),
-                 timeout: float | None = None, manager: TaskManager | None = None) -> None:
+                 timeout: float | None = None, retries: int = 0, manager: TaskManager | None = None) -> None:
         super().__init__()
         self._manager = manager or default_manager()
-        self._options: dict[str, Any] = {"name": name, "tags": tag_list(tags), "timeout": timeout}
+        self._options: dict[str, Any] = {"name": name, "tags": tag_list(tags), "timeout": timeout, "retries": retries}
         self._on_complete, self._on_error = on_complete, on_error
         self._cell = Cell()
         self._loop = running_loop()
@@ -104,8 +104,8 @@ class Task(traitlets.HasTraits):
         """Starts a task: ``t.start("your-task", {"param1": "x"})`` or ``t.start("your-task", param1="x")``.
 
         ``input`` may be a dict, struct, dataclass or model. Gives the handle itself. Raises TaskTypeNotFoundError,
-        InvalidInputError, BadParameterError, StorageError, WorkersUnavailableError; TaskLiveError while an earlier
-        task of this handle has not ended.
+        InvalidInputError, BadParameterError, TooManyWaitingError, NoSpaceError, StorageError, WorkersUnavailableError;
+        TaskLiveError while an earlier task of this handle has not ended.
         """
         self._refuse_second()
         info = self._manager.start(task_type, _input(input, fields), origin=origin(), beside=workers_beside(),
@@ -204,6 +204,23 @@ class Task(traitlets.HasTraits):
     def abort(self) -> None:
         """Asks it to end. Raises TaskEndedError."""
         self._manager.ask(self._id(), "abort")
+
+    def restart(self, *, fresh: bool = False) -> Task:
+        """Starts a new task with the same input once this one has ended, and gives the new one's handle.
+
+        It goes on from the last saved checkpoint, with the items up to there; ``fresh`` is from the beginning. What was
+        asked of this handle (callbacks, observers) holds for the new one too. Raises TaskLiveError, TaskNotFoundError,
+        and what ``start`` raises.
+        """
+        info = self._manager.restart(self._id(), fresh=fresh, origin=origin())
+        self._known = self._manager.info(self._id())  # it says now what it was restarted as
+        if self._view is not None:
+            self._view.refresh()
+        new = Task(on_complete=self._on_complete, on_error=self._on_error, manager=self._manager, **self._options)
+        new._cell = self._cell
+        new._trait_notifiers = {name: {kind: list(called) for kind, called in kinds.items()}
+                                for name, kinds in self._trait_notifiers.items()}
+        return new._started(info)
 
     def wait(self, timeout: float | None = None) -> Any:
         """Waits for its end and gives its result. Ctrl-C, or ``timeout`` seconds, end the waiting, not the task.

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from .errors import NothingThereError, TaskNotFoundError
 from .folder import TaskFolder
-from .kernel import running_loop
+from .kernel import origin, running_loop
 from .static_view import last_line, plain_text, static_html
 from .task_manager import TaskManager
 from .types import TaskInfo
@@ -107,7 +107,11 @@ class TaskView:
     def __init__(self, manager: TaskManager, info: TaskInfo) -> None:
         self._manager = manager
         self._info = info
-        self._widget = _new_widget(manager, info)
+        self._widget = _new_widget(info)
+        if self._widget is not None:
+            self._widget.on_action(self._ask)
+            self._widget.on_follow(self._follow)
+        self._relays: dict[str, _Relay] = {}
         self._shown: list[str] = []
         self._is_live = False
         self._lock = threading.Lock()
@@ -159,6 +163,46 @@ class TaskView:
             is_needed = self._widget.relay or info.is_ended
             self._widget.update(info, _output_tail(self._manager.folder(info.task_id)) if is_needed else "")
 
+    def _ask(self, action: Any, task_id: str) -> str | None:
+        if action != "restart":
+            self._manager.ask(task_id, action)
+            return None
+        new_id = self._manager.restart(task_id, origin=origin()).task_id
+        (self._relays.get(task_id) or self).refresh()  # it says now what it was restarted as
+        return new_id
+
+    def _follow(self, task_id: str) -> None:
+        """A page without a server went on to a task that this one was restarted as, or from."""
+        self._manager.folder(task_id)
+        relay = self._relays.get(task_id)
+        if relay is None:
+            relay = self._relays[task_id] = _Relay(self._manager, self._widget, task_id)
+        relay.begin()
+
+
+class _Relay:
+    """Tells a view's pages of one more task, until that has ended."""
+
+    def __init__(self, manager: TaskManager, widget: Any, task_id: str) -> None:
+        self._manager, self._widget, self._task_id = manager, widget, task_id
+        self._is_live = False
+
+    def begin(self) -> None:
+        """Tells the present state, and what follows."""
+        was_live = self._is_live
+        if self.refresh() and not was_live:
+            live_views.add(self._manager, self._task_id, self)
+
+    def refresh(self) -> bool:
+        try:
+            info = self._manager.info(self._task_id)
+            self._widget.relay_other(info, _output_tail(self._manager.folder(self._task_id)))
+        except TaskNotFoundError:
+            self._is_live = False
+            return False
+        self._is_live = not info.is_ended
+        return self._is_live
+
 
 def redisplay(display_id: str, data: Mapping[str, Any], metadata: Mapping[str, Any] | None = None) -> None:
     """Replaces what was displayed under ``display_id``.
@@ -170,7 +214,7 @@ def redisplay(display_id: str, data: Mapping[str, Any], metadata: Mapping[str, A
     contextvars.Context().run(update_display, data, raw=True, metadata=metadata, display_id=display_id)
 
 
-def _new_widget(manager: TaskManager, info: TaskInfo) -> Any | None:
+def _new_widget(info: TaskInfo) -> Any | None:
     """None where no kernel runs or no widgets are installed."""
     if running_loop() is None:
         return None
@@ -178,10 +222,7 @@ def _new_widget(manager: TaskManager, info: TaskInfo) -> Any | None:
         from .widget import TaskWidget
     except ImportError:
         return None
-    task_id = info.task_id
-    widget = TaskWidget(info)
-    widget.on_action(lambda action: manager.ask(task_id, action))
-    return widget
+    return TaskWidget(info)
 
 
 def _output_tail(folder: TaskFolder) -> str:

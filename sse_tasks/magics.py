@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from IPython.core.error import UsageError
@@ -85,7 +85,7 @@ class TaskMagics(Magics):
 
     @_plainly
     def _start(self, request: StartRequest) -> Any:
-        handle = use_task(name=request.name, tags=request.tags, timeout=request.timeout)
+        handle = use_task(name=request.name, tags=request.tags, timeout=request.timeout, retries=request.retries)
         handle.start(str(request.task_type), request.input)
         if not request.quiet:
             handle.show()
@@ -93,6 +93,22 @@ class TaskMagics(Magics):
             return handle.wait()
         handle.mark_shown()
         return handle
+
+    @line_magic
+    @_plainly
+    def restart_task(self, line: str) -> Task:
+        """Restart a task that has ended, from its last saved checkpoint: %restart_task [ID] [--fresh]
+
+        With the same input, as a new task: shows its view and gives its handle. --fresh is from the beginning.
+        """
+        words = split(line)
+        for word in words:
+            if word.startswith("-") and word != "--fresh":
+                raise BadParameterError(word, f"%restart_task has no such option.{near_names(word, ['--fresh'])}")
+        task = self._task([word for word in words if word != "--fresh"]).restart(fresh="--fresh" in words)
+        task.show()
+        task.mark_shown()
+        return task
 
     @line_magic
     @_plainly
@@ -134,7 +150,7 @@ class TaskMagics(Magics):
     @_plainly
     def task_output(self, line: str) -> None:
         """Print what a task has printed so far: %task_output [ID]"""
-        output = self._task(line).output()
+        output = self._task(split(line)).output()
         if len(output) > _OUTPUT_CHARACTERS:
             hidden = len(output) - _OUTPUT_CHARACTERS
             print(f"… {hidden:,} characters before this: t.output() has them.")
@@ -145,12 +161,11 @@ class TaskMagics(Magics):
         return self.shell.user_ns
 
     def _ask(self, line: str, action: Action) -> None:
-        task = self._task(line)
+        task = self._task(split(line))
         default_manager().ask(str(task.task_id), action)
         print(f"Asked {task.task_type} {task.task_id} to {action}.")
 
-    def _task(self, line: str) -> Task:
-        words = split(line)
+    def _task(self, words: Sequence[str]) -> Task:
         if len(words) > 1:
             raise BadParameterError(words[1], "one id is enough")
         named = self._names().get(words[0]) if words else None

@@ -69,7 +69,9 @@ def complete(text: str, infos: Sequence[TaskTypeInfo], task_ids: Iterable[str] =
     words = re.split(r"\s+", found["rest"])
     before, last = words[:-1], words[-1]
     if found["magic"] in _OF_TASKS:
-        return [] if before else _beginning(last, task_ids)
+        ids = [] if any(not word.startswith("-") for word in before) else _beginning(last, task_ids)
+        is_option = found["magic"] == "restart_task" and "--fresh" not in before and (before or last.startswith("-"))
+        return [*ids, *(_beginning(last, ["--fresh"]) if is_option else [])]
     if found["magic"] == "tasks":
         statuses = [str(status) for status in Status]
         return _beginning(last, statuses if before[-1:] == ["--status"] else ["--all", "--status"])

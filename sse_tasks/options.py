@@ -26,6 +26,7 @@ START_OPTIONS: dict[str, tuple[str, str]] = {
     "name": ("TEXT", "what to call this task"),
     "tag": ("TEXT", "a tag to find it by; may be repeated"),
     "timeout": ("SECONDS", "fail it after so long; time paused doesn't count"),
+    "retries": ("N", "further attempts when its processes die or its time is over"),
     "wait": ("", "wait for its end and return the result"),
     "quiet": ("", "show no view"),
     "inline": ("", "run it here in the kernel, with prints and debugger"),
@@ -39,13 +40,15 @@ _NUMBER = re.compile(r"[-+]?(\d+)(\.\d*)?([eE][-+]?\d+)?|[-+]?\.\d+([eE][-+]?\d+
 
 @dataclass(frozen=True, kw_only=True)
 class StartRequest:
-    """What a line asks for. ``task_type`` is None for an empty line; ``timeout`` is in seconds."""
+    """What a line asks for. ``task_type`` is None for an empty line; ``timeout`` is in seconds, ``retries`` counts the
+    attempts after the first."""
 
     task_type: str | None
     input: dict[str, Any]
     name: str | None = None
     tags: tuple[str, ...] = ()
     timeout: float | None = None
+    retries: int = 0
     wait: bool = False
     quiet: bool = False
     inline: bool = False
@@ -264,6 +267,7 @@ class _Reader:
             name=str(self.starts["name"][0]) if "name" in self.starts else None,
             tags=tuple(str(tag) for tag in self.starts.get("tag", ())),
             timeout=None if timeout is None else _seconds(timeout),
+            retries=_count(self.starts.get("retries", [0])[0]),
             wait="wait" in self.starts,
             quiet="quiet" in self.starts,
             inline="inline" in self.starts,
@@ -309,6 +313,14 @@ def _seconds(value: Any) -> float:
     if not (0 < seconds < math.inf):
         raise BadParameterError("--timeout", f"must be a number of seconds, more than 0, not {value}")
     return seconds
+
+
+def _count(value: Any) -> int:
+    """How many it may be at most, the task manager says."""
+    text = str(value).strip()
+    if not re.fullmatch(r"\d{1,9}", text, re.ASCII):
+        raise BadParameterError("--retries", f"must be a whole number, not {value}")
+    return int(text)
 
 
 def _field_value(given: list[Any], schema: Any, root: Mapping[str, Any], option: str) -> Any:

@@ -16,7 +16,8 @@ from .types import ENDED, Progress, Status, TaskInfo
 from .wire import to_plain, to_wire
 
 __all__ = [
-    "STATUS_COLORS", "escaped", "figures", "last_line", "message_of", "plain_text", "static_html", "status_word",
+    "STATUS_COLORS", "attempt_of", "escaped", "figures", "last_line", "message_of", "plain_text", "static_html",
+    "status_word",
 ]
 
 STATUS_COLORS = {  # mid-tones: at least 3:1 against white and against a dark page's #1e1e1e
@@ -75,6 +76,8 @@ def static_html(info: TaskInfo) -> str:
             f'<div style="display:flex;gap:16px"><span style="flex:1 1 auto">{escaped(message)}</span>'
             f'<span style="{quiet};white-space:nowrap">{escaped(numbers)}</span></div>'
         )
+    if info.restart_of or info.restarted_as:
+        rows.append(f'<div style="{quiet}">{escaped(_restarts(info))}</div>')
     code, text = _ending(info)
     if text:
         label = f'<code style="color:{color};background:none;font-weight:600">{escaped(code)}</code>' if code else ""
@@ -97,7 +100,8 @@ def plain_text(info: TaskInfo) -> str:
     if percentage is not None and info.status not in ENDED:
         cells = int(percentage / 100 * _BAR_CELLS)
         bar = f"[{'#' * cells}{'.' * (_BAR_CELLS - cells)}]"
-    parts = [f"{title} {info.task_id}: {status_word(info.status).lower()}", bar, figures(info), message_of(info)]
+    parts = [f"{title} {info.task_id}: {status_word(info.status).lower()}", bar, figures(info), message_of(info),
+             _restarts(info)]
     line = _CONTROL.sub(" ", " · ".join(part for part in parts if part))
     code, text = _ending(info)
     if not text:
@@ -133,8 +137,8 @@ def _percentage(info: TaskInfo) -> float | None:
 
 
 def figures(info: TaskInfo) -> str:
-    """How far it is and how long it has run: ``3 of 5 · 60 % · 12 s``."""
-    parts = []
+    """How far it is and how long it has run: ``attempt 2 of 4 · 3 of 5 · 60 % · 12 s``."""
+    parts = [attempt] if (attempt := attempt_of(info)) else []
     progress = info.progress
     if info.status not in ENDED and progress:
         if progress.current is not None:
@@ -147,6 +151,18 @@ def figures(info: TaskInfo) -> str:
     if seconds is not None:
         parts.append(_duration(seconds))
     return " · ".join(parts)
+
+
+def attempt_of(info: TaskInfo) -> str:
+    """Which attempt it is; nothing for the first."""
+    return "" if info.attempt < 2 else f"attempt {info.attempt} of {max(info.attempt, info.retries + 1)}"
+
+
+def _restarts(info: TaskInfo) -> str:
+    """What it was restarted from, and what it was restarted as."""
+    parts = [f"Restarted from {info.restart_of}." if info.restart_of else "",
+             f"Restarted as {info.restarted_as}." if info.restarted_as else ""]
+    return " ".join(part for part in parts if part)
 
 
 def _number(value: float) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from .kernel import running_loop
 from .live_views import live_views, redisplay
-from .static_view import STATUS_COLORS, escaped, figures, message_of, status_word
+from .static_view import STATUS_COLORS, attempt_of, escaped, figures, message_of, status_word
 from .task_manager import TaskManager
 from .types import ENDED, Status, TaskInfo
 
@@ -98,7 +98,8 @@ def _row(info: TaskInfo) -> tuple[str, ...]:
     words = " ".join((info.error or message_of(info)).split())
     message = words if len(words) <= _MESSAGE_CHARACTERS else words[:_MESSAGE_CHARACTERS - 1] + "…"
     started = (info.started_at or "")[:19].replace("T", " ")
-    return info.task_id, kind, status, "" if info.status in ENDED else figures(info), message, started
+    progress = attempt_of(info) if info.status in ENDED else figures(info)
+    return info.task_id, kind, status, progress, message, started
 
 
 def _any_live(infos: Sequence[TaskInfo]) -> bool:

@@ -17,23 +17,26 @@ __all__ = ["get_task", "list_tasks", "start_task", "start_worker", "use_task"]
 
 
 def use_task(*, on_complete: Callable[[Any], object] | None = None, on_error: Callable[[str], object] | None = None,
-             name: str | None = None, tags: Iterable[str] = (), timeout: float | None = None) -> Task:
+             name: str | None = None, tags: Iterable[str] = (), timeout: float | None = None,
+             retries: int = 0) -> Task:
     """A handle for a task that is yet to be started: ``use_task(on_complete=print).start("your-task", {…})``.
 
     ``on_complete`` is called with the result, ``on_error`` with the error of a task that failed (of one that was
     aborted neither is), once, on the kernel's loop; what they print lands in the cell that calls this. ``name`` and
-    ``tags`` are for people to find the task by, ``timeout`` is in seconds, pauses not counted.
+    ``tags`` are for people to find the task by, ``timeout`` is in seconds, pauses not counted. ``retries`` is how many
+    further attempts it has (0 to 100) when its processes die or its time is over.
     """
     from .handle import Task
 
-    return Task(on_complete=on_complete, on_error=on_error, name=name, tags=tags, timeout=timeout)
+    return Task(on_complete=on_complete, on_error=on_error, name=name, tags=tags, timeout=timeout, retries=retries)
 
 
 def start_task(task_type: str, input: Any = None, /, **fields: Any) -> Task:
     """Starts a task and gives its handle: ``start_task("scrape-reviews", url="https://…", max_pages=5)``.
 
     ``input`` is the whole input where that is at hand: a dict, struct, dataclass or model. Raises
-    TaskTypeNotFoundError, InvalidInputError, BadParameterError, StorageError, WorkersUnavailableError.
+    TaskTypeNotFoundError, InvalidInputError, BadParameterError, TooManyWaitingError, NoSpaceError, StorageError,
+    WorkersUnavailableError.
     """
     return use_task().start(task_type, input, **fields)
 
@@ -47,7 +50,8 @@ def get_task(task_id: str | None = None, *, on_complete: Callable[[Any], object]
              on_error: Callable[[str], object] | None = None) -> Task:
     """A handle for a task that is there already, whoever started it, running or ended.
 
-    A unique beginning of its id will do. Without an id: this notebook's last task, also after the kernel was restarted.
+    A unique beginning of its id will do. Without an id: this notebook's last task, also after the kernel was restarted;
+    where that was restarted (its view has a button), the one that goes on from it.
     The callbacks are ``use_task``'s; of a task that has ended they are called, too. Raises TaskNotFoundError,
     BadParameterError for a beginning that several ids have.
     """
@@ -57,8 +61,8 @@ def get_task(task_id: str | None = None, *, on_complete: Callable[[Any], object]
     if task_id is not None:
         return found.attach(_full_id(task_id))
     if Task.last is not None and Task.last.task_id is not None:
-        return found.attach(Task.last.task_id)
-    Task.last = found.attach(_last_of_notebook())
+        return found.attach(_newest_restart(Task.last.task_id))
+    Task.last = found.attach(_newest_restart(_last_of_notebook()))
     return found
 
 
@@ -89,6 +93,16 @@ def _full_id(beginning: str) -> str:
     if len(found) > 1:
         raise BadParameterError("task id", f"{len(found)} ids begin with {beginning}, the newest is {found[0]}")
     return found[0]
+
+
+def _newest_restart(task_id: str) -> str:
+    """The task that goes on from this one, over any number of restarts; itself where there is none."""
+    from .task_manager import default_manager
+
+    manager = default_manager()
+    while (following := manager.info(task_id).restarted_as) is not None and following in manager.ids():
+        task_id = following
+    return task_id
 
 
 def _last_of_notebook() -> str:

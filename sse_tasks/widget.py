@@ -17,14 +17,14 @@ import traitlets
 
 from .errors import SseTasksError
 from .static_view import plain_text, static_html
-from .types import TaskInfo
+from .types import TaskInfo, is_task_id
 from .wire import encode, to_plain, to_wire
 
 __all__ = ["TaskWidget"]
 
-Action = Literal["pause", "resume", "abort"]
+Action = Literal["pause", "resume", "abort", "restart"]
 
-_ACTIONS = ("pause", "resume", "abort")
+_ACTIONS = ("pause", "resume", "abort", "restart")
 _FRONTEND = Path(__file__).parent / "frontend"
 _IMPORT = re.compile(r"^import \{[^}]*\} from '\./(\w+\.js)';\n", re.MULTILINE)
 _RESULT_BYTES = 4096
@@ -55,6 +55,9 @@ class TaskWidget(anywidget.AnyWidget):
 
     Shows itself by ``display()``; ``text/html`` and ``text/plain`` beside it hold the last state for where no widget
     runs. It reads and steers nothing by itself: give it states by ``update`` and take requests by ``on_action``.
+
+    A person may go on from it to the task that its own was restarted as, or from, and come back: a page says so by
+    ``on_follow``, and is given states of such a task by ``relay_other``.
     """
 
     _esm = joined_module("widget.js")
@@ -68,7 +71,8 @@ class TaskWidget(anywidget.AnyWidget):
     def __init__(self, info: TaskInfo, **kwargs: Any) -> None:
         self._info = info
         self._last_line = ""
-        self._on_action: Callable[[Action], object] | None = None
+        self._on_action: Callable[[Action, str], str | None] | None = None
+        self._on_follow: Callable[[str], object] | None = None
         super().__init__(task_type=info.task_type, task_id=info.task_id, snapshot=_snapshot(info), **kwargs)
         self.on_msg(self._receive)
 
@@ -90,33 +94,57 @@ class TaskWidget(anywidget.AnyWidget):
 
     @traitlets.observe("relay")
     def _relay(self, _: object = None) -> None:
-        self.snapshot = _snapshot(self._info) | ({"lastLine": self._last_line} if self._last_line else {})
+        self.snapshot = _snapshot(self._info, self._last_line)
 
-    def on_action(self, callback: Callable[[Action], object]) -> None:
-        """Calls ``callback`` with "pause", "resume" or "abort" when a person asks for it in a page that has no server.
+    def relay_other(self, info: TaskInfo, last_line: str = "") -> None:
+        """Tells the pages the state of another task, for those that followed a restart to it."""
+        self.send({"type": "snapshot", "task": _snapshot(info, last_line)})
+
+    def on_action(self, callback: Callable[[Action, str], str | None]) -> None:
+        """Calls ``callback`` with "pause", "resume", "abort" or "restart", and the task's id, when a person asks for it
+        in a page that has no server. It gives the new task's id for a restart.
 
         What it raises of this library's errors is shown to the person.
         """
         self._on_action = callback
 
+    def on_follow(self, callback: Callable[[str], object]) -> None:
+        """Calls ``callback`` with the id of another task that a page wants to be told of (``relay_other``).
+
+        It raises TaskNotFoundError where there is none.
+        """
+        self._on_follow = callback
+
     def _receive(self, _: object, message: Any, __: object) -> None:
+        task_id = message.get("taskId", self.task_id) if isinstance(message, dict) else None
+        if not isinstance(task_id, str) or not is_task_id(task_id):
+            return
         match message:
             case {"type": "hello"}:
-                self.send({"type": "hello"})
+                self.send({"type": "hello", "taskId": task_id} | self._followed(task_id))
             case {"type": "ask", "id": int(number), "action": str(action)} if action in _ACTIONS:
-                self.send({"type": "answer", "id": number} | self._answer(action))  # type: ignore[arg-type]
+                self.send({"type": "answer", "id": number} | self._answer(action, task_id))  # type: ignore[arg-type]
 
-    def _answer(self, action: Action) -> dict[str, str]:
+    def _followed(self, task_id: str) -> dict[str, Any]:
+        if task_id == self.task_id or self._on_follow is None:
+            return {}
+        try:
+            self._on_follow(task_id)
+        except SseTasksError as error:
+            return {"error": error.message}
+        return {}
+
+    def _answer(self, action: Action, task_id: str) -> dict[str, str]:
         if self._on_action is None:
             return {"error": "This view can't steer its task."}
         try:
-            self._on_action(action)
+            new_id = self._on_action(action, task_id)
         except SseTasksError as error:
             return {"error": error.message}
         except Exception:
-            _log.exception("Could not ask task %s to %s", self.task_id, action)
+            _log.exception("Could not %s task %s", action, task_id)
             return {"error": f"The task could not be asked to {action}; the kernel's log says why."}
-        return {}
+        return {} if new_id is None else {"taskId": new_id}
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
         bundle = super()._repr_mimebundle_(**kwargs)
@@ -131,9 +159,9 @@ class TaskWidget(anywidget.AnyWidget):
         return f"<TaskWidget {plain_text(self._info)}>"
 
 
-def _snapshot(info: TaskInfo) -> dict[str, Any]:
+def _snapshot(info: TaskInfo, last_line: str = "") -> dict[str, Any]:
     built: dict[str, Any] = to_wire(to_plain(info))
     for field in ("result", "input"):
         if field in built and len(encode(built[field])[0]) > _RESULT_BYTES:
             del built[field]
-    return built
+    return built | ({"lastLine": last_line} if last_line else {})

@@ -3,7 +3,7 @@
 // server, and a stream holds one. It imports nothing.
 
 /** Of the interface below: JupyterLab's modules and the widget's joined copy share the hub that they find on `window`. */
-const HUB_VERSION = 1;
+const HUB_VERSION = 2;
 const RETRY_MS = { first: 1000, longest: 30_000 };
 const SIGNED_OUT_MS = 30_000;
 /** A stream without a byte for so long is held back by something on the way: then the server is asked instead. */
@@ -11,6 +11,8 @@ const FIRST_BYTE_MS = 5000;
 /** The server sends a comment after 10 s without a byte; three missing ones are a dead connection (a laptop slept). */
 const SILENCE_MS = 30_000;
 const POLL_MS = 2000;
+/** Then a stream is tried again, since the server may only have been busy; after twice as long each time. */
+const HELD_MS = 20_000;
 const HIDDEN_POLL_MS = 15_000;
 const TAIL_BYTES = 2048;
 const ENDED_STATUS = new Set(['completed', 'failed', 'aborted']);
@@ -81,9 +83,10 @@ class PageHub {
     this.watched = new Map(); // task id → {taskType, callbacks, latest}
     this.connection = 'connecting';
     this.failures = 0;
+    this.heldBack = 0; // streams in a row that brought nothing
     this.clockAhead = 0; // the server's clock against the page's, in milliseconds
     document.addEventListener('visibilitychange', () => this.refresh());
-    addEventListener('online', () => this.restart());
+    addEventListener('online', () => this.reconnect());
   }
 
   /** The server's time: started and ended times are its own. */
@@ -98,7 +101,7 @@ class PageHub {
     callback({ type: 'connection', connection: this.connection });
     if (entry.latest) callback({ type: 'snapshot', task: entry.latest });
     else if (this.ready) this.look(taskId);
-    if (this.connection === 'signed-out' || this.connection === 'absent') this.restart();
+    if (this.connection === 'signed-out' || this.connection === 'absent') this.reconnect();
     else queueMicrotask(() => this.refresh());
     return () => {
       entry.callbacks.delete(callback);
@@ -111,6 +114,14 @@ class PageHub {
     const path = `api/tasks/${encodeURIComponent(taskType)}`;
     if (action === 'abort') return this.send('DELETE', `${path}?taskId=${encodeURIComponent(taskId)}`);
     return this.send('POST', path, { action, taskId });
+  }
+
+  /** Gives the new task's id. */
+  async restart(taskType, taskId) {
+    const path = `api/tasks/${encodeURIComponent(taskType)}/${encodeURIComponent(taskId)}/restart`;
+    const { taskId: newId } = await this.send('POST', path);
+    this.look(taskId); // other views of it: it says now what it was restarted as, and no stream may be open
+    return newId;
   }
 
   async info(taskType, taskId) {
@@ -180,7 +191,7 @@ class PageHub {
     if (wanted === 'polls') this.poll(HIDDEN_POLL_MS);
   }
 
-  restart() {
+  reconnect() {
     if (this.connection === 'absent') this.connection = 'connecting';
     this.stop();
     this.failures = 0;
@@ -210,7 +221,7 @@ class PageHub {
       clearTimeout(watchdog);
       watchdog = setTimeout(() => abort.abort(), SILENCE_MS);
     };
-    if (this.connection !== 'live' && this.connection !== 'offline') this.say('connecting');
+    if (!['live', 'offline', 'polling'].includes(this.connection)) this.say('connecting');
     let wait;
     try {
       const response = await this.fetch('api/tasks', { headers: { Accept: 'text/event-stream' }, signal });
@@ -238,7 +249,8 @@ class PageHub {
     abort.abort();
     this.ready = false;
     if (held) {
-      this.poll(POLL_MS);
+      this.poll(POLL_MS, Date.now() + HELD_MS * 2 ** this.heldBack);
+      this.heldBack += 1;
       return;
     }
     if (wait === undefined) {
@@ -255,7 +267,7 @@ class PageHub {
       seen.add(event.task.taskId);
       this.show(event.task);
     } else if (event.type === 'ready') {
-      this.failures = 0;
+      this.failures = this.heldBack = 0;
       this.ready = true;
       this.say('live');
       for (const id of this.alive()) if (!seen.has(id)) this.look(id);
@@ -293,12 +305,12 @@ class PageHub {
     for (const id of [...this.watched.keys()]) this.tell(id, { type: 'unknown' });
   }
 
-  async poll(milliseconds) {
+  async poll(milliseconds, until = Infinity) {
     const abort = (this.abort = new AbortController());
     const answers = await Promise.all(this.alive().map((id) => this.look(id)));
     if (this.abort !== abort) return;
     if (!document.hidden) this.say(answers.every(Boolean) ? 'polling' : 'offline');
-    this.later(milliseconds, () => this.poll(milliseconds));
+    this.later(milliseconds, () => (Date.now() < until ? this.poll(milliseconds, until) : this.stream()));
   }
 }
 

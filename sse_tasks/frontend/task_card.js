@@ -10,6 +10,7 @@ const ICONS = { // 16 × 16, one path each, filled with currentColor
   completed: 'M6.400 12.600 2.300 8.500l1.200-1.200 2.900 2.900 6.100-6.100 1.200 1.200z',
   failed: 'M8 1.500 15.200 14H.800zM7.250 6v4h1.500V6zm0 5v1.500h1.500V11z',
   aborted: 'm4.200 3.100 3.800 3.800 3.800-3.800 1.100 1.100L9.100 8l3.800 3.800-1.100 1.100L8 9.100l-3.800 3.800-1.100-1.100L6.900 8 3.100 4.200z',
+  restart: 'M8 3V.500L4.200 4 8 7.500V5a4 4 0 1 1-4 4H2a6 6 0 1 0 6-6z',
   chevron: 'm6 3.500 4.500 4.500L6 12.500l-1-1L8.500 8 5 4.500z',
 };
 
@@ -53,6 +54,7 @@ export function build() {
     source: make('span', '-source', { 'aria-hidden': 'true' }),
     toggle: make('button', '-button', { type: 'button' }),
     abort: make('button', '-button', { type: 'button', 'aria-label': 'Abort', title: 'Abort' }),
+    restart: make('button', '-button', { type: 'button', 'aria-label': 'Restart' }),
     bar: make('div', '-bar', { role: 'progressbar', 'aria-valuemin': '0', 'aria-valuemax': '100', 'aria-label': 'Progress' }),
     fill: make('div', '-fill'),
     message: make('span', '-message'),
@@ -64,6 +66,9 @@ export function build() {
     error: make('div', '-error'),
     errorCode: make('span', '-errorCode'),
     errorText: make('pre', '-errorText'),
+    hint: make('div', '-hint'),
+    restartOf: make('button', '-link', { type: 'button' }),
+    restartedAs: make('button', '-link', { type: 'button' }),
     result: make('details', '-section'),
     resultSize: make('span', '-count'),
     resultText: make('pre', '-result', { tabindex: '0', role: 'region', 'aria-label': 'Result' }),
@@ -76,11 +81,15 @@ export function build() {
   };
   const chip = make('span', '-status');
   chip.append(parts.chipIcon, parts.chipText);
-  const actions = box('-actions', parts.toggle, parts.abort);
+  const actions = box('-actions', parts.toggle, parts.abort, parts.restart);
   actions.setAttribute('role', 'group');
   actions.setAttribute('aria-label', 'Task controls');
   parts.abort.append(icon('abort'));
   parts.abort.classList.add('sse-mod-abort');
+  const word = document.createElement('span');
+  word.textContent = 'Restart';
+  parts.restart.append(icon('restart'), word);
+  parts.restart.classList.add('sse-mod-restart');
   parts.bar.append(parts.fill);
   parts.message.append(parts.text, parts.step);
   parts.error.append(parts.errorCode, parts.errorText);
@@ -91,7 +100,8 @@ export function build() {
   parts.result.append(summary, parts.resultText);
   root.append(
     box('-header', box('-title', parts.name, parts.type), chip, parts.dot, parts.source, actions),
-    parts.bar, box('-line', parts.message, parts.figures), parts.note, parts.output, parts.error, parts.result, parts.spoken,
+    parts.bar, box('-line', parts.message, parts.figures), parts.note, parts.output, parts.error, parts.hint,
+    box('-links', parts.restartOf, parts.restartedAs), parts.result, parts.spoken,
   );
   return parts;
 }

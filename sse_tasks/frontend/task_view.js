@@ -1,15 +1,18 @@
 // The task view: one card that shows one task and steers it. It knows the DOM and a hub, no transport and no front end.
 //
-// A hub has: watch({taskType, taskId}, callback) → stop, ask(taskType, taskId, action), tail(taskType, taskId),
-// info(taskType, taskId), now(). The callback gets {type: 'snapshot', task}, {type: 'connection', connection},
-// {type: 'note', text}, {type: 'gone'} and {type: 'unknown'}.
+// A hub has: watch({taskType, taskId}, callback) → stop, ask(taskType, taskId, action), restart(taskType, taskId) → the
+// new task's id, tail(taskType, taskId), info(taskType, taskId), now(). The callback gets {type: 'snapshot', task,
+// stored: whether it is only what was known before}, {type: 'connection', connection}, {type: 'note', text},
+// {type: 'gone'} and {type: 'unknown'}.
 import { build, setIcon, setText } from './task_card.js';
 
 const ENDED = new Set(['completed', 'failed', 'aborted']);
 const STATUS_TEXT = {
   idle: 'Waiting', running: 'Running', paused: 'Paused', completed: 'Completed', failed: 'Failed', aborted: 'Aborted',
 };
-const ASKED_TEXT = { pause: 'Pausing…', resume: 'Resuming…', abort: 'Aborting…' };
+const ASKED_TEXT = { pause: 'Pausing…', resume: 'Resuming…', abort: 'Aborting…', restart: 'Restarting…' };
+/** Ends that say nothing against the work itself: the card then says that a restart goes on with it. */
+const CUT_SHORT = new Set(['worker_died', 'host_lost', 'timeout', 'memory', 'disk_full', 'terminated']);
 /** [in full, for the dot; in short beside the dot where a person should know]. */
 const CONNECTION_TEXT = {
   live: ['Live', ''],
@@ -21,6 +24,8 @@ const CONNECTION_TEXT = {
   offline: ['The server does not answer; trying again', 'server does not answer'],
   'signed-out': ['Signed out: reload the page to sign in', 'signed out: reload the page'],
 };
+/** Why it begins once more: told in whole, where other messages are cut at the line's end. */
+const BEGUN_AGAIN = /^(Attempt \d+ of \d+ |Restarted from )/;
 const TASK_TYPE = /^[a-z0-9][a-z0-9-]{0,63}$/;
 const TASK_ID = /^[0-9a-z]{26}$/;
 const TAIL_MS = 500;
@@ -57,8 +62,11 @@ function counts({ current, total } = {}) {
   return Number.isFinite(total) ? `${numbers.format(current)} of ${numbers.format(total)}` : numbers.format(current);
 }
 
-/** Shows one task in `element` until the returned function is called. `last` is what was known of it before. */
-export function mount(element, { taskType, taskId, hub: given, last }) {
+/**
+ * Shows one task in `element` until the returned function is called. `last` is what was known of it before. A person
+ * may go on from it to the one that it was restarted as, or from: `onFollow` is told the id of what is shown then.
+ */
+export function mount(element, { taskType, taskId, hub: given, last, onFollow }) {
   // Type and id may come from anybody's notebook. What isn't shaped like one is shown and never asked for.
   const hub = TASK_TYPE.test(taskType) && TASK_ID.test(taskId) ? given : undefined;
   const parts = build();
@@ -67,19 +75,27 @@ export function mount(element, { taskType, taskId, hub: given, last }) {
   let task = last ?? {};
   let connection = 'off';
   let gone = false;
+  let served = false; // whether the hub has answered for this task
+  let stop; // watching it
   let asked; // {action, answeredAt}: a person's request that the snapshots don't show yet
   let seenLive = false;
   let spokenState; // undefined until the first state is there: only changes are spoken
+  let spokenAttempt;
   let held; // elapsed seconds when last seen running: the snapshot of a pause doesn't say since when
   let visible = typeof IntersectionObserver === 'undefined';
   const tail = { bytes: 0, busy: false, next: 0 };
   const left = { at: 0, text: '' };
-  const whole = { for: undefined, busy: false, value: undefined, failed: undefined };
+  let whole = {}; // {for, busy, value, failed}: the result that snapshots leave out, of the task at the cursor `for`
 
   const now = () => hub?.now?.() ?? Date.now();
   const ended = () => ENDED.has(task.status);
   /** What is asked and not done yet, by this view or by anybody. */
-  const pending = () => (ended() || gone ? undefined : asked?.action ?? task.requested);
+  const pending = () => {
+    if (asked?.action === 'restart') return 'restart';
+    return ended() || gone ? undefined : asked?.action ?? task.requested;
+  };
+  /** "attempt 2 of 4", and nothing for the first. */
+  const attempt = () => (task.attempt > 1 ? `attempt ${task.attempt} of ${Math.max(task.attempt, (task.retries ?? 0) + 1)}` : '');
 
   function elapsed() {
     const started = Date.parse(task.startedAt);
@@ -93,6 +109,7 @@ export function mount(element, { taskType, taskId, hub: given, last }) {
 
   function render() {
     if (disposal.signal.aborted) return;
+    const focused = root.getRootNode().activeElement; // asked now: what is hidden loses it
     const status = STATUS_TEXT[task.status] ? task.status : 'idle';
     const known = task.status !== undefined;
     const wanted = pending();
@@ -106,13 +123,17 @@ export function mount(element, { taskType, taskId, hub: given, last }) {
     parts.type.title = `${taskType} ${taskId}`;
     setIcon(parts.chipIcon, status === 'paused' ? 'pause' : status);
     setText(parts.chipText, state);
-    if (spokenState !== undefined && spokenState !== state) setText(parts.spoken, `${title}: ${state}`);
+    if (known && spokenState !== undefined && spokenState !== state) setText(parts.spoken, `${title}: ${state}`);
+    else if (task.attempt > spokenAttempt) setText(parts.spoken, `${title}: ${attempt()}`);
     if (known) spokenState = state;
+    if (known) spokenAttempt = task.attempt ?? 1;
     if (known && !ended()) seenLive = true;
     renderConnection();
     renderControls(status, wanted);
     renderProgress(status);
     renderEnd(status);
+    renderRestarts();
+    if (focused && root.contains(focused) && focused.closest('[hidden]')) root.focus({ preventScroll: true });
     fetchTail();
   }
 
@@ -132,13 +153,27 @@ export function mount(element, { taskType, taskId, hub: given, last }) {
     parts.toggle.title = label;
     parts.toggle.setAttribute('aria-label', label);
     const over = ended() || gone || !hub;
-    const focused = root.getRootNode().activeElement;
-    const refocus = over && focused && (focused === parts.toggle || focused === parts.abort);
     parts.toggle.hidden = parts.abort.hidden = over;
     // Not `disabled`: that would drop keyboard focus on the page's body.
     parts.toggle.setAttribute('aria-disabled', String(wanted === 'abort'));
     parts.abort.setAttribute('aria-disabled', String(wanted === 'abort'));
-    if (refocus) root.focus({ preventScroll: true });
+    parts.restart.hidden = !ended() || gone || !served;
+    parts.restart.setAttribute('aria-disabled', String(wanted === 'restart'));
+  }
+
+  function renderRestarts() {
+    const { restart, hint, restartOf, restartedAs } = parts;
+    restart.classList.toggle('sse-mod-prominent', task.status !== 'completed' && !task.restartedAs);
+    restart.title = 'Start a new task with the same input, from the last saved checkpoint if there is one';
+    hint.hidden = restart.hidden || Boolean(task.restartedAs) || !CUT_SHORT.has(task.code);
+    const kept = task.error?.includes('is kept') ? '' : 'What it had done is kept. ';
+    if (!hint.hidden) setText(hint, `${kept}Restart goes on from its last saved checkpoint, if there is one.`);
+    for (const [link, words, id] of [[restartOf, 'Restarted from', task.restartOf], [restartedAs, 'Restarted as', task.restartedAs]]) {
+      link.hidden = !hub || !TASK_ID.test(id);
+      if (link.hidden) continue;
+      setText(link, `${words} …${id.slice(-6)}`);
+      link.title = `Show the task ${id}`;
+    }
   }
 
   function renderProgress(status) {
@@ -160,6 +195,7 @@ export function mount(element, { taskType, taskId, hub: given, last }) {
     const again = text.toLowerCase().includes((progress.message ?? '').toLowerCase());
     const step = ended() || again ? '' : progress.message;
     setText(parts.text, text);
+    parts.message.classList.toggle('sse-mod-whole', BEGUN_AGAIN.test(text));
     setText(parts.step, step);
     parts.message.title = [text, step].filter(Boolean).join(' · ');
     renderFigures();
@@ -170,6 +206,7 @@ export function mount(element, { taskType, taskId, hub: given, last }) {
     const value = percentageOf(progress);
     const seconds = elapsed();
     const figures = [];
+    if (attempt()) figures.push(attempt());
     if (status === 'idle' && task.position > 1) figures.push(`place ${task.position} in line`);
     if (!ended()) {
       const text = counts(progress);
@@ -230,16 +267,16 @@ export function mount(element, { taskType, taskId, hub: given, last }) {
   // Snapshots leave out results above some KiB; the TaskInfo has them up to 1 MiB.
   async function fetchResult() {
     if (whole.busy || whole.for === task.cursor || !hub) return;
-    whole.busy = true;
+    const mine = whole;
+    mine.busy = true;
     try {
-      const info = await hub.info(taskType, taskId);
-      whole.value = info.result;
-      whole.for = task.cursor;
+      mine.value = (await hub.info(taskType, taskId)).result;
     } catch (reason) {
-      whole.failed = reason.message;
-      whole.for = task.cursor;
+      mine.failed = reason.message;
     }
-    whole.busy = false;
+    mine.busy = false;
+    if (mine !== whole) return; // another task is shown by now
+    mine.for = task.cursor;
     render();
   }
 
@@ -249,10 +286,11 @@ export function mount(element, { taskType, taskId, hub: given, last }) {
     tail.busy = true;
     await new Promise((resolve) => setTimeout(resolve, tail.next - Date.now()));
     tail.next = Date.now() + TAIL_MS;
-    tail.bytes = task.outputBytes;
+    tail.bytes = task.outputBytes; // it may also have shrunk: of a long output only head and tail are kept
+    const mine = taskId;
     try {
       const line = await hub.tail(taskType, taskId);
-      if (line) {
+      if (line && mine === taskId) {
         setText(parts.output, line); // and a line stays when there is none for a while, so that the card doesn't jump
         renderOutput();
       }
@@ -283,25 +321,67 @@ export function mount(element, { taskType, taskId, hub: given, last }) {
     render();
   }
 
+  async function restart() {
+    if (asked || parts.restart.hidden) return;
+    note('');
+    const mine = (asked = { action: 'restart' });
+    render();
+    let newId;
+    try {
+      newId = await hub.restart(taskType, taskId);
+    } catch (reason) {
+      if (asked === mine) note(reason.message);
+    }
+    if (asked !== mine) return; // the person went to another task meanwhile
+    asked = undefined;
+    if (!newId) render();
+    else if (disposal.signal.aborted) onFollow?.(newId); // the card was made anew meanwhile: its host has the new one
+    else follow(newId, { status: 'idle', restartOf: taskId });
+  }
+
+  /** Shows another task of the same type in this card; `known` is what is known of it already. */
+  function follow(id, known) {
+    if (!TASK_ID.test(id)) return;
+    stop?.();
+    taskId = id;
+    task = { name: task.name, ...known };
+    gone = served = seenLive = false;
+    asked = held = spokenAttempt = tail.bytes = undefined;
+    whole = {};
+    delete parts.result.dataset.decided;
+    parts.error.removeAttribute('role');
+    parts.error.hidden = true;
+    setText(parts.output, '');
+    note('');
+    onFollow?.(id);
+    render();
+    stop = hub.watch({ taskType, taskId }, receive);
+  }
+
   /** Whether what was asked here is seen in the snapshots by now, or never will be. */
   function isTraced() {
     const reached = { pause: 'paused', resume: 'running' }[asked.action];
-    if (task.requested === asked.action || task.status === reached) return true;
+    const takenBack = asked.action === 'resume' && task.requested === 'pause';
+    if (task.requested === asked.action || (task.status === reached && !takenBack)) return true;
     return asked.answeredAt !== undefined && Date.now() - asked.answeredAt > TRACE_MS;
   }
 
   function receive(event) {
-    if (event.type === 'connection') connection = event.connection;
+    if (event.type === 'connection') {
+      connection = event.connection;
+      if (connection === 'silent') served = false;
+    }
     if (event.type === 'note') note(event.text);
     if (event.type === 'snapshot') {
       task = event.task;
       gone = false;
+      served = !event.stored;
     }
     if (event.type === 'gone' || event.type === 'unknown') {
       gone = true;
       note(event.type === 'gone' ? 'This task is no longer on the server.' : 'This page’s server does not know the task.');
     }
-    if (asked && (ended() || gone || isTraced())) asked = undefined;
+    if (asked && asked.action !== 'restart' && (ended() || gone || isTraced())) asked = undefined;
     render();
   }
 
@@ -311,6 +391,9 @@ export function mount(element, { taskType, taskId, hub: given, last }) {
     if (detail < 2) ask(parts.toggle.title === 'Resume' ? 'resume' : 'pause');
   });
   listen(parts.abort, 'click', () => ask('abort'));
+  listen(parts.restart, 'click', restart);
+  listen(parts.restartOf, 'click', () => follow(task.restartOf, { restartedAs: taskId }));
+  listen(parts.restartedAs, 'click', () => follow(task.restartedAs, { restartOf: taskId }));
   listen(parts.result, 'toggle', render);
   listen(document, 'visibilitychange', render);
   if (!visible) {
@@ -335,7 +418,7 @@ export function mount(element, { taskType, taskId, hub: given, last }) {
   setText(parts.output, last?.lastLine ?? '');
   render();
   element.replaceChildren(root);
-  const stop = hub?.watch({ taskType, taskId }, receive);
+  stop = hub?.watch({ taskType, taskId }, receive);
   return () => {
     disposal.abort();
     stop?.();

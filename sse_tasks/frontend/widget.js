@@ -9,11 +9,39 @@ const BUSY_KERNEL_MS = 1500;
 /** A hub over the widget's comm: the kernel relays snapshots from a thread, and takes requests when it is free. */
 function kernelHub(model) {
   let asks = 0;
+  const others = new Map(); // task id → the latest state of a task that the widget's own was restarted as, or from
+  const isOwn = (taskId) => taskId === model.get('task_id');
+  const latest = (taskId) => (isOwn(taskId) ? model.get('snapshot') : others.get(taskId)) ?? {};
+
+  function request(taskId, action, note) {
+    const id = (asks += 1);
+    return new Promise((resolve, reject) => {
+      const busy = setTimeout(note, BUSY_KERNEL_MS, 'The kernel is busy: it is asked as soon as it is free.');
+      const listener = (message) => {
+        if (message.type !== 'answer' || message.id !== id) return;
+        clearTimeout(busy);
+        note('');
+        model.off('msg:custom', listener);
+        if (message.error) reject(new Error(message.error));
+        else resolve(message);
+      };
+      model.on('msg:custom', listener);
+      try {
+        model.send({ type: 'ask', id, action, taskId });
+      } catch {
+        clearTimeout(busy);
+        reject(new Error('The kernel that started this task is gone.'));
+      }
+    });
+  }
+
   return {
     now: () => Date.now(),
-    info: async () => model.get('snapshot'),
-    tail: async () => model.get('snapshot').lastLine ?? '',
-    watch(_, callback) {
+    info: async (_, taskId) => latest(taskId),
+    tail: async (_, taskId) => latest(taskId).lastLine ?? '',
+    ask: (_, taskId, action, note) => request(taskId, action, note),
+    restart: async (_, taskId, note) => (await request(taskId, 'restart', note)).taskId,
+    watch({ taskId }, callback) {
       let silence;
       const say = (connection) => {
         clearTimeout(silence);
@@ -23,48 +51,37 @@ function kernelHub(model) {
         say('connecting');
         silence = setTimeout(say, SILENT_KERNEL_MS, 'silent');
         try {
-          model.send({ type: 'hello' });
+          model.send({ type: 'hello', taskId });
         } catch {
           say('silent'); // the comm has gone with its kernel
         }
       };
-      const tell = () => callback({ type: 'snapshot', task: model.get('snapshot') });
+      const tell = (stored) => {
+        const task = latest(taskId);
+        if (task.status) callback({ type: 'snapshot', task, stored });
+      };
+      const hear = (message) => {
+        if (message.type === 'snapshot' && message.task.taskId === taskId) others.set(taskId, message.task);
+        else if (message.type === 'hello' && message.taskId === taskId && message.error) callback({ type: 'gone' });
+        else if (message.type !== 'answer' && message.type !== 'hello') return;
+        say('kernel');
+        tell(false);
+      };
       const listeners = {
-        'change:snapshot': () => { say('kernel'); tell(); },
-        'msg:custom': ({ type }) => { if (type === 'hello' || type === 'answer') say('kernel'); },
+        'change:snapshot': () => { say('kernel'); if (isOwn(taskId)) tell(false); },
+        'msg:custom': hear,
         comm_live_update: hello, // the kernel was restarted, or is back
         // Another page that is served by a server of its own switched the relay off: this one needs it.
         'change:relay': () => setRelay(model, true),
       };
       for (const [name, listener] of Object.entries(listeners)) model.on(name, listener);
       setRelay(model, true);
-      if (model.get('snapshot').status) tell();
+      tell(true);
       hello();
       return () => {
         clearTimeout(silence);
         for (const [name, listener] of Object.entries(listeners)) model.off(name, listener);
       };
-    },
-    ask(taskType, taskId, action, note) {
-      const id = (asks += 1);
-      return new Promise((resolve, reject) => {
-        const busy = setTimeout(note, BUSY_KERNEL_MS, 'The kernel is busy: it is asked as soon as it is free.');
-        const listener = (message) => {
-          if (message.type !== 'answer' || message.id !== id) return;
-          clearTimeout(busy);
-          note('');
-          model.off('msg:custom', listener);
-          if (message.error) reject(new Error(message.error));
-          else resolve();
-        };
-        model.on('msg:custom', listener);
-        try {
-          model.send({ type: 'ask', id, action });
-        } catch {
-          clearTimeout(busy);
-          reject(new Error('The kernel that started this task is gone.'));
-        }
-      });
     },
   };
 }
@@ -88,7 +105,8 @@ function firstThatKnows(model, page) {
     now: () => current.now(),
     info: (...task) => current.info(...task),
     tail: (...task) => current.tail(...task),
-    ask: (...request) => current.ask(...request, (text) => note(text)),
+    ask: (...asked) => current.ask(...asked, (text) => note(text)),
+    restart: (...task) => current.restart(...task, (text) => note(text)),
     watch(task, callback) {
       note = (text) => callback({ type: 'note', text });
       let stop;
@@ -115,6 +133,8 @@ function firstThatKnows(model, page) {
 }
 
 const newest = new Map(); // task id → the element that shows it since last
+const instead = new Map(); // task id → the id of the task that a person went on to in its view
+const remounts = new Map(); // task id → shows another task in the newest view
 let focused; // the task whose view has the keyboard's focus, or had it when it was taken out of the page
 
 /** At its task's end a cell's output is written anew, and the view with it: the focus goes along. */
@@ -134,13 +154,26 @@ function keepFocus(el, taskId) {
 
 export default {
   render({ model, el }) {
+    const own = model.get('task_id');
     const snapshot = model.get('snapshot');
-    keepFocus(el, model.get('task_id'));
-    return mount(el, {
-      taskType: model.get('task_type'),
-      taskId: model.get('task_id'),
-      last: snapshot.status ? snapshot : undefined,
-      hub: firstThatKnows(model, connectHub()),
-    });
+    keepFocus(el, own);
+    // A view is made anew when its output is, or when it was scrolled out of sight: it shows what it showed.
+    let dispose;
+    const show = (taskId) => {
+      dispose?.();
+      dispose = mount(el, {
+        taskType: model.get('task_type'),
+        taskId,
+        last: taskId === own && snapshot.status ? snapshot : undefined,
+        hub: firstThatKnows(model, connectHub()),
+        onFollow(id) {
+          instead.set(own, id);
+          if (!el.isConnected) remounts.get(own)(id); // asked in the view that was there before
+        },
+      });
+    };
+    remounts.set(own, show);
+    show(instead.get(own) ?? own);
+    return () => dispose();
   },
 };

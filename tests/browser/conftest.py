@@ -17,7 +17,7 @@ CHROMIUM_FLAGS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
 ]
-expect.set_options(timeout=20_000)
+expect.set_options(timeout=40_000)
 NAMES = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"]
 
 
@@ -52,7 +52,7 @@ async def page(browser: Browser) -> AsyncIterator[Page]:
     """A page of its own cookies and storage, wide enough for a card's full width."""
     context = await browser.new_context(viewport={"width": 1100, "height": 900})
     page = await context.new_page()
-    page.set_default_timeout(20_000)
+    page.set_default_timeout(60_000)
     yield page
     await context.close()
 

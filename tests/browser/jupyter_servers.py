@@ -6,6 +6,7 @@ the race against a page that is still starting.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
@@ -115,7 +116,7 @@ class JupyterServer:
     def get(self, path: str, method: str = "GET") -> Any:
         headers = {"Authorization": f"token {self.token}"}
         request = urllib.request.Request(self.url + path, headers=headers, method=method)
-        with urllib.request.urlopen(request, timeout=10) as response:
+        with urllib.request.urlopen(request, timeout=60) as response:
             return json.loads(response.read() or "null")
 
     def clear(self) -> None:
@@ -207,6 +208,17 @@ class NotebookPage:
     async def restart_kernel(self) -> None:
         await self.page.evaluate("jupyterapp.shell.currentWidget.sessionContext.restartKernel()")
         await self.page.wait_for_function(_READY)
+
+    async def interrupt_kernel(self) -> None:
+        await self.page.evaluate("jupyterapp.shell.currentWidget.sessionContext.session.kernel.interrupt()")
+
+    async def has_open_overviews(self, count: int) -> None:
+        """Waits until the page holds so many streams: the browser tells of a request's end a moment later."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + 40
+        while len(self.open_overviews) != count:
+            assert loop.time() < deadline, f"{len(self.open_overviews)} streams are open, not {count}"
+            await asyncio.sleep(0.02)
 
     async def kernel_status(self) -> str:
         return await self.page.evaluate("jupyterapp.shell.currentWidget.sessionContext.session.kernel.status")

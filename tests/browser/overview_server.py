@@ -48,6 +48,9 @@ class OverviewServer:
         self.signed_out = False
         self.buffering = False  # True: as behind a proxy that holds a stream back until it ends
         self.clock_ahead = 0.0  # seconds that the server's clock is ahead of the page's
+        self.restarts_as: str | None = None  # the id of the next restart's task
+        self.slow = asyncio.Event()  # cleared: the server takes its time for a restart
+        self.slow.set()
         self.refusal: tuple[int, dict[str, Any]] | None = None
         self.streams: set[Overview] = set()
         self.most_streams = 0
@@ -63,6 +66,7 @@ class OverviewServer:
                 (f"{path}api/tasks/([^/]+)", Controls, options),
                 (f"{path}api/tasks/([^/]+)/([^/]+)", Info, options),
                 (f"{path}api/tasks/([^/]+)/([^/]+)/output", Output, options),
+                (f"{path}api/tasks/([^/]+)/([^/]+)/restart", Restart, options),
             ],
             xsrf_cookies=True,
             xsrf_cookie_kwargs={"path": BASE_URL},
@@ -111,6 +115,14 @@ class Handler(tornado.web.RequestHandler):
         if self.server.signed_out and "/api/" in self.request.path:
             self.set_status(403)
             self.finish({"message": "Forbidden"})
+
+    def is_refused(self) -> bool:
+        if self.server.refusal is None:
+            return False
+        status, body = self.server.refusal
+        self.set_status(status)
+        self.finish(body)
+        return True
 
     def write_error(self, status_code: int, **_: Any) -> None:
         self.finish({"message": self._reason})
@@ -161,13 +173,9 @@ class Controls(Handler):
 
     def answer(self, action: str, task_id: str) -> None:
         self.server.asked.append((action, task_id))
-        if self.server.refusal:
-            status, body = self.server.refusal
-            self.set_status(status)
-            self.finish(body)
-            return
-        self.set_status(202)
-        self.finish({"success": True, "taskId": task_id})
+        if not self.is_refused():
+            self.set_status(202)
+            self.finish({"success": True, "taskId": task_id})
 
 
 class Info(Handler):
@@ -175,6 +183,19 @@ class Info(Handler):
         if not self.server.served or task_id not in self.server.tasks:
             raise tornado.web.HTTPError(404)
         self.finish(self.server.tasks[task_id])
+
+
+class Restart(Handler):
+    async def post(self, task_type: str, task_id: str) -> None:
+        server, new_id = self.server, self.server.restarts_as
+        server.asked.append(("restart", task_id))
+        await server.slow.wait()
+        if self.is_refused():
+            return
+        server.put(task_id, restartedAs=new_id)
+        server.put(new_id, taskType=task_type, status="running", restartOf=task_id)
+        self.set_status(201)
+        self.finish({"success": True, "taskId": new_id})
 
 
 class Output(Handler):

@@ -10,8 +10,8 @@ from playwright.async_api import Locator, expect
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(180)]
 
-START = "%load_ext sse_tasks", "t = %start_task your-task --seconds 60"
-BUSY = "import time\ntime.sleep(20)"
+START = "%load_ext sse_tasks", "t = %start_task your-task --steps 3000 --seconds 300"
+BUSY = "import time\ntime.sleep(300)"
 
 
 @pytest_asyncio.fixture(loop_scope="session", params=["lab", "notebook"])
@@ -22,16 +22,18 @@ async def notebook(request, jupyter_server, notebook_page):
 
 
 async def moves(card: Locator) -> None:
-    """Waits until the bar stands further than it does now."""
-    bar = card.get_by_role("progressbar")
-    await expect(bar).to_have_attribute("aria-valuenow", re.compile(r"\d+"))
-    before = int(await bar.get_attribute("aria-valuenow"))
-    handle = await bar.element_handle()
-    await card.page.wait_for_function("([bar, before]) => Number(bar.ariaValueNow) > before", arg=[handle, before])
+    """Waits until the task is further than it is now, and the bar with it."""
+    figures = card.locator(".sse-tasks-TaskView-figures")
+    await expect(figures).to_have_text(re.compile(r"\d+ of "))
+    handle = await figures.element_handle()
+    step = "box => Number(box.textContent.match(/([\\d,]+) of /)?.[1].replaceAll(',', '') ?? 0)"
+    before = await handle.evaluate(step)
+    await card.page.wait_for_function(f"([box, before]) => ({step})(box) > before", arg=[handle, before])
+    await expect(card.get_by_role("progressbar")).to_have_attribute("aria-valuenow", re.compile(r"\d+"))
 
 
 async def test_the_view_lives_while_another_cell_keeps_the_kernel_busy(notebook):
-    """While `time.sleep(20)` runs, the bar moves, output follows, and Pause, Resume and Abort act."""
+    """While `time.sleep` runs, the bar moves, output follows, and Pause, Resume and Abort act."""
     opened = await notebook(*START, BUSY)
     await opened.run(0, 1)
     card = opened.cards()
@@ -68,18 +70,19 @@ async def test_a_kernel_restart_does_not_touch_the_view(notebook):
 
 async def test_five_views_hold_one_connection(notebook):
     """Five tasks in five cells, all live, over one stream."""
-    opened = await notebook(START[0], *["%start_task your-task --seconds 30"] * 5)
+    opened = await notebook(START[0], *[START[1]] * 5)
     await opened.run(*range(6))
     await expect(opened.cards("live")).to_have_count(5)
     for card in await opened.cards().all():
         await moves(card)
 
-    assert len(opened.open_overviews) == 1
+    await opened.has_open_overviews(1)
     assert opened.errors == []
 
 
 async def test_results_and_errors_are_shown_at_the_end(notebook):
-    """A task that completes shows its result, one that fails its error and code, and then no stream is open."""
+    """A task that completes shows its result, one that fails its error and code, and then no stream is open. Restarted,
+    the card shows the new task, which fails likewise."""
     opened = await notebook(
         START[0],
         "%start_task your-task --steps 3 --seconds 0.3",
@@ -93,11 +96,19 @@ async def test_results_and_errors_are_shown_at_the_end(notebook):
     await expect(bad).to_contain_text("<img src=x onerror=window.hacked=1>")
 
     assert await opened.page.evaluate("window.hacked") is None
-    assert opened.open_overviews == []
+    await opened.has_open_overviews(0)
+
+    await bad.get_by_role("button", name="Restart").click()
+    await expect(bad.get_by_role("button", name="Restarted from")).to_be_visible()
+    await expect(bad).to_have_attribute("data-status", "failed")
+    await bad.get_by_role("button", name="Restarted from").click()
+    await expect(bad.get_by_role("button", name="Restarted as")).to_be_visible()
+    await expect(bad).to_contain_text("window.hacked")
+    assert opened.errors == []
 
 
 async def test_the_kernel_relays_where_no_server_knows_the_task(jupyter_server, notebook_page):
-    """Without the server extension the view moves through the kernel, says so, and its buttons act."""
+    """Without the server extension the view moves through the kernel, says so, and its buttons act, Restart too."""
     opened = await notebook_page(jupyter_server("lab", extension=False), *START, BUSY)
     await opened.run(0, 1)
     card = opened.cards()
@@ -114,7 +125,16 @@ async def test_the_kernel_relays_where_no_server_knows_the_task(jupyter_server, 
     await card.get_by_role("button", name="Abort").click()
     await expect(card).to_contain_text("The kernel is busy")
     assert await opened.kernel_status() == "busy"
-    await expect(card).to_have_attribute("data-status", "aborted", timeout=40_000)
+    await opened.interrupt_kernel()
+    await expect(card).to_have_attribute("data-status", "aborted")
+
+    await card.get_by_role("button", name="Restart").click()
+    await expect(card.get_by_role("button", name="Restarted from")).to_be_visible()
+    await expect(card).to_have_attribute("data-connection", "kernel")
+    await moves(card)
+    await card.get_by_role("button", name="Restarted from").click()
+    await expect(card.get_by_role("button", name="Restarted as")).to_be_visible()
+    await expect(card).to_have_attribute("data-status", "aborted")
     assert opened.errors == []
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -37,7 +38,7 @@ async def test_a_running_task_is_described(page, overview):
     await expect(card).to_contain_text("Lisbon")
     await expect(card).to_contain_text("your-task")
     await expect(card).to_contain_text("Page 27 of 100Reading")
-    await expect(card).to_contain_text(re.compile(r"27 of 100 · 27 % · 4\d s · 1 min \d\d s left"))
+    await expect(card).to_contain_text(re.compile(r"27 of 100 · 27 % · [45]\d s · \d min \d\d s left"))
     bar = card.get_by_role("progressbar")
     await expect(bar).to_have_attribute("aria-valuenow", "27")
     await expect(bar).to_have_attribute("aria-valuetext", "27 %, 27 of 100")
@@ -49,7 +50,7 @@ async def test_times_are_told_by_the_servers_clock(page, overview):
     overview.put(TASK, startedAt=ago(30 - 3600))
     card = await show(page, overview)
 
-    await expect(card.locator(".sse-tasks-TaskView-figures")).to_have_text(re.compile(r"3\d s"))
+    await expect(card.locator(".sse-tasks-TaskView-figures")).to_have_text(re.compile(r"[3-5]\d s"))
 
 
 async def test_unknown_progress_has_no_value(page, overview):
@@ -63,7 +64,7 @@ async def test_unknown_progress_has_no_value(page, overview):
 
 
 async def test_buttons_fit_the_state(page, overview):
-    """Pause while it runs, Resume while it is paused, nothing once it has ended."""
+    """Pause while it runs, Resume while it is paused, Restart alone once it has ended."""
     overview.put(TASK)
     card = await show(page, overview)
     await expect(card.get_by_role("button")).to_have_count(2)
@@ -74,7 +75,8 @@ async def test_buttons_fit_the_state(page, overview):
     await expect(card.get_by_role("button", name="Abort")).to_be_visible()
 
     overview.put(TASK, status="completed", endedAt=ago(0))
-    await expect(card.get_by_role("button")).to_have_count(0)
+    await expect(card.get_by_role("button")).to_have_count(1)
+    await expect(card.get_by_role("button", name="Restart")).to_be_visible()
 
 
 async def test_what_is_asked_is_shown_at_once_and_sent(page, overview):
@@ -187,17 +189,19 @@ async def test_a_tracebacks_last_line_is_not_shown_twice(page, overview):
 
 
 async def test_the_output_is_asked_for_twice_a_second_at_most(page, overview):
-    """Forty snapshots in a second with more output each make three requests at most."""
+    """Forty snapshots with more output each make two requests a second."""
     overview.output[TASK] = b"line\n"
     overview.put(TASK, outputBytes=1)
     card = await show(page, overview)
     await expect(card).to_contain_text("line")
     overview.requests.clear()
+    began = time.monotonic()
     for step in range(40):
         overview.put(TASK, outputBytes=2 + step)
         await page.wait_for_timeout(25)
 
-    assert 1 <= sum("output" in request for request in overview.requests) <= 3
+    most = (time.monotonic() - began) / 0.5 + 1
+    assert 1 <= sum("output" in request for request in overview.requests) <= most
 
 
 async def test_a_card_does_not_jump_while_it_moves(page, overview):

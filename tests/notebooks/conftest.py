@@ -65,13 +65,13 @@ class Kernel:
     def finish(self, run: CellRun, *, fails: bool = False) -> CellRun:
         self.until(lambda: run.is_idle, "the end of the cell")
         while not run.reply:
-            reply = self.client.get_shell_msg(timeout=10)
+            reply = self.client.get_shell_msg(timeout=60)
             if (of := self.runs.get(reply["parent_header"]["msg_id"])) is not None:
                 of.reply = reply["content"]
         assert (run.reply["status"] == "error") == fails, (run.reply, run.text("stderr"))
         return run
 
-    def until(self, condition: Callable[[], Any], what: str, seconds: float = 20.0) -> Any:
+    def until(self, condition: Callable[[], Any], what: str, seconds: float = 60.0) -> Any:
         """Reads messages until ``condition`` holds; fails with ``what`` when it doesn't in time."""
         deadline = time.monotonic() + seconds
         while not (value := condition()):
@@ -88,14 +88,14 @@ class Kernel:
     def complete(self, code: str) -> tuple[list[str], str]:
         """The completions at the end of ``code``, and what each of them would replace."""
         msg_id = self.client.complete(code, len(code))
-        while (reply := self.client.get_shell_msg(timeout=20))["parent_header"]["msg_id"] != msg_id:
+        while (reply := self.client.get_shell_msg(timeout=60))["parent_header"]["msg_id"] != msg_id:
             pass
         content = reply["content"]
         return content["matches"], code[content["cursor_start"]:content["cursor_end"]]
 
     def restart(self) -> None:
         self.manager.restart_kernel(now=True)
-        self.client.wait_for_ready(timeout=30)
+        self.client.wait_for_ready(timeout=60)
 
     def close(self) -> None:
         self.client.stop_channels()

@@ -12,6 +12,8 @@ import nbformat
 import psutil
 import pytest
 
+pytestmark = pytest.mark.timeout(300)
+
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 
 
@@ -22,7 +24,7 @@ def demo(folder: Path, *cells: str) -> subprocess.CompletedProcess[str]:
         notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
         nbformat.write(notebook, folder / "notebooks" / "scrape_reviews.ipynb")
     return subprocess.run([sys.executable, "notebooks/demo.py"], cwd=folder, capture_output=True, text=True,
-                          timeout=110)
+                          timeout=280)
 
 
 def left_behind(folder: Path) -> list[str]:

@@ -56,7 +56,7 @@ def running() -> Iterator[Task]:
         started.abort()
 
 
-def until(condition: Callable[[], object], what: str, seconds: float = 20.0) -> None:
+def until(condition: Callable[[], object], what: str, seconds: float = 60.0) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
@@ -146,7 +146,7 @@ def test_waiting_raises_how_it_ended(running: Task) -> None:
 
     running.abort()
     with pytest.raises(TaskAbortedError):
-        running.wait(timeout=20)
+        running.wait(timeout=60)
     with pytest.raises(TaskEndedError, match="it is aborted already"):
         running.pause()
 
@@ -200,7 +200,7 @@ def test_callbacks_without_a_kernel() -> None:
         done.set()
 
     t = use_task(on_complete=on_complete).start("steps", seconds=0.1)
-    assert done.wait(20)
+    assert done.wait(60)
     t.wait()
 
     assert called == [("sse-tasks-watch", 3)]
@@ -247,6 +247,90 @@ def test_one_handle_has_one_task_at_a_time(running: Task) -> None:
     assert running.start("steps").wait() == 3
 
 
+def test_a_restart_goes_on_from_the_checkpoint() -> None:
+    """A new task with its own handle; items up to there are kept; each says what the other is; it is the last then."""
+    t = start_task("goes-on")
+    with pytest.raises(TaskFailedError) as raised:
+        t.wait()
+    assert raised.value.code == "worker_died"
+
+    new = t.restart()
+
+    assert new.wait() == {"begun_at": 2, "attempt": 1}
+    assert new.items() == [{"step": 0}, {"step": 1}, {"step": 2}] and t.items() == new.items()[:2]
+    assert (new.info.restart_of, t.info.restarted_as) == (t.task_id, new.task_id)
+    assert f"Restarted from {t.task_id}." in repr(new) and f"Restarted as {new.task_id}." in repr(t)
+    assert (t.status, get_task().task_id) == (Status.FAILED, new.task_id)
+
+
+def test_a_fresh_restart_begins_at_the_first_step() -> None:
+    """So what killed it does so again; of a live task there is no restart."""
+    t = start_task("goes-on", dies_at=1)
+    with pytest.raises(TaskLiveError, match=r"has not ended yet, so it can't be restarted\. Wait for its end"):
+        t.restart()
+    with pytest.raises(TaskFailedError):
+        t.wait()
+
+    new = t.restart(fresh=True)
+    with pytest.raises(TaskFailedError):
+        new.wait()
+    assert new.items() == [{"step": 0}]
+
+
+def test_callbacks_and_observers_hear_of_the_restarted_task() -> None:
+    """They were made for the job, whatever number of tasks it takes; each call belongs to one of the two."""
+    called: list[object] = []
+    seen: list[tuple[object, Status]] = []
+    t = use_task(on_complete=called.append, on_error=called.append)
+    t.observe(lambda change: seen.append((change.owner, change.new)), "status")
+    t.start("goes-on")
+    until(lambda: called, "the error")
+
+    new = t.restart()
+    new.wait()
+
+    until(lambda: len(called) == 2, "the result")
+    assert "SIGKILL" in str(called[0]) and called[1] == {"begun_at": 2, "attempt": 1}
+    until(lambda: (new, Status.COMPLETED) in seen, "the end of the new one")
+    assert [owner for owner, status in seen if status in ("completed", "failed")] == [t, new]
+
+
+def test_the_last_task_is_the_one_that_goes_on() -> None:
+    """Where it was restarted by the view's button, or by another process, `get_task()` gives the new one."""
+    t = start_task("steps")
+    t.wait()
+    manager = task_manager.default_manager()
+    first = manager.restart(t.task_id).task_id
+    get_task(first).wait()
+    second = manager.restart(first).task_id
+    get_task(second).wait()
+
+    assert get_task().task_id == second
+    manager.forget(second)
+    assert get_task().task_id == first
+
+
+def test_a_further_attempt_goes_on_from_the_checkpoint() -> None:
+    """`retries` are attempts of the same task after its process died; its words and its repr tell which it is."""
+    t = use_task(retries=2).start("goes-on")
+
+    messages = [update.message for update in t.updates() if update.message]
+    assert t.wait() == {"begun_at": 2, "attempt": 2}
+    assert t.items() == [{"step": 0}, {"step": 1}, {"step": 2}]
+    assert any(message.startswith("Attempt 2 of 3 in ") for message in messages), messages
+    assert "attempt 2 of 3" in repr(t)
+
+
+def test_output_that_shrinks_is_read_as_it_is(running: Task) -> None:
+    """Of a long output only head and tail are kept, so its file is written anew."""
+    path = task_manager.default_manager().folder(running.task_id).path / "output.log"
+    until(running.output, "output")
+    path.write_text("head\n")
+    assert running.output() == "head\n"
+    path.unlink()
+    assert running.output() == ""
+
+
 def test_what_cannot_be_started_says_why() -> None:
     """Unknown types, wrong fields, input that is no JSON, options that make no sense, and a handle without a task."""
     with pytest.raises(TaskTypeNotFoundError, match="Did you mean steps"):
@@ -260,7 +344,8 @@ def test_what_cannot_be_started_says_why() -> None:
     with pytest.raises(BadParameterError, match="nested too deeply, or contains itself"):
         start_task("steps", steps=circle)
     for options, told in (({"timeout": -1}, "timeout"), ({"timeout": "5"}, "timeout"), ({"name": 5}, "name"),
-                          ({"tags": 5}, "tags"), ({"tags": [5]}, "tag")):
+                          ({"tags": 5}, "tags"), ({"tags": [5]}, "tag"),
+                          ({"retries": -1}, "retries"), ({"retries": "5"}, "retries")):
         with pytest.raises(BadParameterError, match=f"{told}: "):
             use_task(**options).start("steps")
     with pytest.raises(BadParameterError, match="nothing has been started"):

@@ -99,6 +99,10 @@ def test_the_kernel_stays_free(kernel: Kernel) -> None:
     ("%abort_task a b", "b: one id is enough"),
     ("%tasks --stats", "--stats: %tasks has no such option. Did you mean --status"),
     ("%tasks --status done", "--status: 'done' is no status."),
+    ("%restart_task zz", "There is no task 'zz'."),
+    ("%restart_task --frsh", "--frsh: %restart_task has no such option. Did you mean --fresh?"),
+    ("%start_task steps --retries many", "--retries: must be a whole number, not many"),
+    ("%start_task steps --retries 1000", "retries: a whole number from 0 to 100 is needed"),
     ("%task_output '", "the quote that begins at ' is never closed"),
 ])
 def test_errors_are_one_sentence(kernel: Kernel, code: str, sentence: str) -> None:
@@ -121,6 +125,22 @@ def test_a_task_is_paused_resumed_and_aborted(kernel: Kernel) -> None:
     assert re.fullmatch(r"Asked steps [0-9a-z]{26} to abort\.\n", said)
     assert kernel.run("[str(u.status) for u in updates][-1]").result == "aborted"
     assert "it is aborted already" in kernel.run("%pause_task", fails=True).text("stderr")
+
+
+def test_a_task_is_restarted(kernel: Kernel) -> None:
+    """`%restart_task` shows the new task's view, gives its handle, and means it from then on; a live one is refused."""
+    kernel.run("t = %start_task steps --seconds 60 --quiet")
+    said = kernel.run("%restart_task", fails=True).text("stderr")
+    assert "has not ended yet, so it can't be restarted. Wait for its end, or abort it." in said
+    kernel.run("%abort_task")
+    kernel.run("t = start_task('goes-on')\nwhile not t.is_done: time.sleep(0.01)")
+
+    run = kernel.run("u = %restart_task")
+    assert len(run.of("display_data")) == 1
+    assert kernel.run("u.wait(), u.task_id == get_task().task_id").result == ({"begun_at": 2, "attempt": 1}, True)
+    run = kernel.run("u = %restart_task {t.task_id[:25]} --fresh\nu")
+    assert len(run.of("display_data")) == 1 and run.of("execute_result") == []
+    assert kernel.run("while not u.is_done: time.sleep(0.01)\nlen(u.items())").result == 2
 
 
 def test_an_id_that_several_tasks_could_have_is_refused(kernel: Kernel) -> None:
@@ -148,19 +168,24 @@ def test_only_the_end_of_a_long_output_is_printed(kernel: Kernel) -> None:
 
 def test_the_table_moves_until_its_tasks_have_ended(kernel: Kernel) -> None:
     """`%tasks` is redrawn by itself, also while a cell keeps the kernel busy."""
-    kernel.run("t = %start_task steps --seconds 0.5 --name '<b>mine</b>' --quiet")
-    table = kernel.run("%tasks --status running --status completed --status idle")
+    kernel.run("t = %start_task steps --seconds 60 --name '<b>mine</b>' --quiet")
+    table = kernel.run("%tasks --status running --status aborted --status idle")
     shown = table.of("display_data")[0]
     assert "&lt;b&gt;mine&lt;/b&gt; (steps)" in shown["data"]["text/html"]
     assert "RUNNING" in shown["data"]["text/plain"].upper() or "WAITING" in shown["data"]["text/plain"].upper()
 
-    busy = kernel.begin("time.sleep(4)")
-    ended = kernel.run("t.task_id").result
+    task_id = kernel.run("t.task_id").result
+    busy = kernel.begin("t.abort()\ntime.sleep(300)")
 
-    row = next(line for content in reversed(busy.of("update_display_data"))
-               if content["transient"]["display_id"] == shown["transient"]["display_id"]
-               for line in content["data"]["text/plain"].splitlines() if ended in line)
-    assert "Completed" in row
+    def rows() -> list[str]:
+        return [line for content in busy.of("update_display_data")
+                if content["transient"]["display_id"] == shown["transient"]["display_id"]
+                for line in content["data"]["text/plain"].splitlines() if task_id in line]
+
+    kernel.until(lambda: "Aborted" in "".join(rows()[-1:]), "the end in the table")
+    assert not busy.is_idle
+    kernel.manager.interrupt_kernel()
+    kernel.finish(busy, fails=True)
 
 
 def test_the_table_says_when_there_is_nothing(kernel: Kernel) -> None:
@@ -180,6 +205,8 @@ def test_the_table_says_when_there_is_nothing(kernel: Kernel) -> None:
     ("%start_task typed --color bl", "blue", "bl"),
     ("%start_task typed --color=bl", "--color=blue", "--color=bl"),
     ("%start_task steps --wa", "--wait", "--wa"),
+    ("%start_task steps --ret", "--retries", "--ret"),
+    ("%restart_task --f", "--fresh", "--f"),
     ("%tasks --status pau", "paused", "pau"),
 ])
 def test_tab_completes(kernel: Kernel, jedi: bool, code: str, completion: str, replaced: str) -> None:

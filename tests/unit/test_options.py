@@ -136,6 +136,9 @@ def test_an_option_is_read_as_its_field_s_type(options: str, expected: dict[str,
         ("--timeout soon", "--timeout: must be a number of seconds"),
         ("--timeout -1", "more than 0"),
         ("--timeout 1 --timeout 2", "given twice"),
+        ("--retries 1.5", r"--retries: must be a whole number, not 1\.5"),
+        ("--retries -1", "--retries: must be a whole number"),
+        ("--retries 1 --retries 1", "given twice"),
         ("--url 'x", "the quote that begins at 'x is never closed"),
         ('{"url": "x"', "has no end"),
         ("{'url': 'x'}", "double quotes"),
@@ -217,11 +220,16 @@ def test_the_whole_input_comes_from_a_name_of_many_kinds() -> None:
 def test_start_options_stand_beside_the_input_and_yield_to_a_field_of_their_name() -> None:
     """The type has a field ``name``: ``--name`` sets it, and ``--task-name`` names the task; that always works."""
     request = parse("scrape-reviews --url u --name field --task-name 'My task' --tag a --task-tag b --timeout 1.5 "
-                    "--wait --quiet --inline")
+                    "--retries 3 --wait --quiet --inline")
 
     assert request == StartRequest(
         task_type="scrape-reviews", input={"url": "u", "name": "field"}, name="My task", tags=("a", "b"), timeout=1.5,
-        wait=True, quiet=True, inline=True)
+        retries=3, wait=True, quiet=True, inline=True)
+
+    other = TaskTypeInfo(name="other", input={"type": "object", "properties": {"retries": {"type": "integer"}}})
+    request = parse_start_line("other --retries 2 --task-retries 5", lambda name: other, {})
+    assert (request.input, request.retries) == ({"retries": 2}, 5)
+    assert "--task-retries N" in help_text(other)
 
 
 def test_an_empty_line_and_help_need_no_input() -> None:
@@ -288,6 +296,11 @@ def test_the_list_of_task_types_tells_docs_and_errors() -> None:
         ("%pause_task 0", ["01aa"]),
         ("%abort_task ", ["01aa", "1bbb"]),
         ("%abort_task 01aa ", []),
+        ("%restart_task ", ["01aa", "1bbb"]),
+        ("%restart_task --", ["--fresh"]),
+        ("%restart_task --fresh ", ["01aa", "1bbb"]),
+        ("%restart_task 01aa ", ["--fresh"]),
+        ("%restart_task 01aa --fresh ", []),
         ("%tasks --s", ["--status"]),
         ("%tasks --status p", ["paused"]),
         ("print('%start", []),

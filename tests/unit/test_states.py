@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from sse_tasks.errors import TaskEndedError
 from sse_tasks.states import (
     Ask,
+    AttemptGone,
+    Between,
     Ended,
     Ending,
     Finished,
@@ -40,6 +42,7 @@ EVENTS = {
     "result": Finished(COMPLETED),
     "error": Finished(FAILED),
     "sigterm": Finished(TERMINATED),
+    "again": AttemptGone(),
     "gone": Gone(),
 }
 
@@ -64,6 +67,7 @@ TABLE: dict[Row, dict[str, tuple[Row, str | None]]] = {
     ("running", None, "started"): {
         "pause": (("running", "pause", "started"), "pause"),
         "abort": (("running", "abort", "started"), "abort"),
+        "again": (("running", None, "between"), None),
         "result": (("running", None, "completed"), None),
         "error": (("running", None, "failed"), None),
         "sigterm": (("running", None, "terminated"), None),
@@ -72,6 +76,7 @@ TABLE: dict[Row, dict[str, tuple[Row, str | None]]] = {
         "resume": (("running", None, "started"), "resume"),
         "abort": (("running", "abort", "started"), "abort"),
         "stands": (("paused", None, "started"), None),
+        "again": (("paused", None, "between"), None),
         "result": (("running", None, "completed"), None),
         "error": (("running", None, "failed"), None),
         "sigterm": (("running", None, "terminated"), None),
@@ -79,11 +84,25 @@ TABLE: dict[Row, dict[str, tuple[Row, str | None]]] = {
     ("paused", None, "started"): {
         "resume": (("running", None, "started"), "resume"),
         "abort": (("paused", "abort", "started"), "abort"),
+        "again": (("paused", None, "between"), None),
         "result": (("paused", None, "completed"), None),
         "error": (("paused", None, "failed"), None),
         "sigterm": (("paused", None, "terminated"), None),
     },
-    ("running", "abort", "started"): {
+    ("running", None, "between"): {  # an attempt is over with all its processes, the next has not begun
+        "pause": (("paused", None, "between"), None),
+        "abort": (("running", "abort", "aborted"), None),
+        "turn": (("running", None, "started"), "start"),
+        "error": (("running", None, "failed"), None),
+        "sigterm": (("running", None, "terminated"), None),
+    },
+    ("paused", None, "between"): {
+        "resume": (("running", None, "between"), None),
+        "abort": (("paused", "abort", "aborted"), None),
+        "error": (("paused", None, "failed"), None),
+        "sigterm": (("paused", None, "terminated"), None),
+    },
+    ("running", "abort", "started"): {  # an abort that was asked leaves no other attempt
         "result": (("running", "abort", "aborted"), None),
         "error": (("running", "abort", "aborted"), None),
         "sigterm": (("running", "abort", "terminated"), None),
@@ -100,6 +119,8 @@ STATES: dict[Row, State] = {
     ("running", None, "started"): Running(),
     ("running", "pause", "started"): Running("pause"),
     ("running", "abort", "started"): Running("abort"),
+    ("running", None, "between"): Between(),
+    ("paused", None, "between"): Between(paused=True),
     ("paused", None, "started"): Paused(),
     ("paused", "abort", "started"): Paused("abort"),
 }
@@ -117,14 +138,16 @@ def row_of(state: State) -> Row:
             phase = "waiting"
         case Running() | Paused():
             phase = "started"
+        case Between():
+            phase = "between"
         case Ending(outcome) | Ended(outcome):
             phase = outcome.code if outcome.code == "terminated" else str(outcome.status)
     return str(status_of(state)), requested_of(state), phase
 
 
 def is_possible(state: State, event: str) -> bool:
-    """Nothing that waits has a result, nothing stands still or is gone before it is there."""
-    return not (isinstance(state, Waiting) and event == "result")
+    """What has no worker at the time has no result."""
+    return not (isinstance(state, Waiting | Between) and event == "result")
 
 
 events = st.lists(st.sampled_from(sorted(EVENTS)), max_size=30)
@@ -221,7 +244,7 @@ def test_once_an_abort_is_asked_a_live_task_can_only_end_aborted(names: list[str
     """Neither a pause, a resume, a later result nor an error takes it back."""
     asked = False
     for name, before, after in walk(names):
-        asked = asked or (name == "abort" and isinstance(before, Waiting | Running | Paused))
+        asked = asked or (name == "abort" and isinstance(before, Waiting | Running | Paused | Between))
         if asked:
             assert requested_of(after) == "abort" or after in (Ended(Outcome(status=Status.ABORTED)), Ended(TERMINATED))
 
@@ -261,6 +284,18 @@ def test_the_runner_is_told_of_each_change_that_it_has_to_make(names: list[str])
             continue
         _, signal = transition(before, EVENTS[name])
         if signal is Signal.START:
-            assert before == Waiting() and after == Running()
+            assert before in (Waiting(), Between()) and after == Running()
         elif signal is not None:
             assert isinstance(before, Running | Paused) and signal.value == name and after != before
+
+
+@given(events)
+def test_an_attempt_follows_only_where_no_abort_was_asked(names: list[str]) -> None:
+    """Between two attempts a task is reached by the end of one alone, keeps a pause that was asked, and is left by its
+    turn or an end."""
+    for name, before, after in walk(names):
+        if isinstance(after, Between) and not isinstance(before, Between):
+            assert name == "again" and requested_of(before) != "abort"
+            assert after.paused == (before != Running())
+        if isinstance(before, Between) and not isinstance(after, Between):
+            assert (after == Running() and name == "turn" and not before.paused) or isinstance(after, Ending)

@@ -10,12 +10,15 @@ import nbconvert
 import nbformat
 import pytest
 
-from sse_tasks.errors import TaskEndedError
+from sse_tasks.errors import TaskEndedError, TaskNotFoundError
 from sse_tasks.static_view import last_line, plain_text, static_html
+from sse_tasks.task_table import text_table
 from sse_tasks.types import Progress, Status, TaskInfo
 from sse_tasks.widget import TaskWidget
 
 TASK = "0123456789abcdefghjkmnpqrs"
+OTHER = "0123456789abcdefghjkmnpqrt"
+UNKNOWN = "0123456789abcdefghjkmnpqrv"
 
 
 def info(status: Status = Status.RUNNING, **fields) -> TaskInfo:
@@ -87,28 +90,54 @@ def test_requests_reach_the_callback(sent):
     asked = []
     widget = TaskWidget(info())
 
-    def on_action(action):
-        asked.append(action)
+    def on_action(action, task_id):
+        asked.append((action, task_id))
         if action == "abort":
             raise TaskEndedError("abort", "completed")
+        return OTHER if action == "restart" else None
 
     widget.on_action(on_action)
     widget._receive(widget, {"type": "hello"}, [])
     widget._receive(widget, {"type": "ask", "id": 1, "action": "pause"}, [])
     widget._receive(widget, {"type": "ask", "id": 2, "action": "abort"}, [])
     widget._receive(widget, {"type": "ask", "id": 3, "action": "explode"}, [])
+    widget._receive(widget, {"type": "ask", "id": 4, "action": "restart", "taskId": OTHER}, [])
+    widget._receive(widget, {"type": "ask", "id": 5, "action": "restart", "taskId": "../x"}, [])
 
-    assert asked == ["pause", "abort"]
+    assert asked == [("pause", TASK), ("abort", TASK), ("restart", OTHER)]
     assert sent == [
-        {"type": "hello"}, {"type": "answer", "id": 1},
+        {"type": "hello", "taskId": TASK}, {"type": "answer", "id": 1},
         {"type": "answer", "id": 2, "error": "The task can't be asked to abort: it is completed already."},
+        {"type": "answer", "id": 4, "taskId": OTHER},
     ]
+
+
+def test_a_page_that_follows_a_restart_is_told_of_that_task(sent):
+    """It says which it wants to see; what it then hears leaves the widget's own state alone."""
+    followed = []
+    widget = TaskWidget(info(Status.FAILED))
+
+    def on_follow(task_id):
+        followed.append(task_id)
+        if task_id != OTHER:
+            raise TaskNotFoundError(task_id)
+        widget.relay_other(TaskInfo(task_id=OTHER, task_type="your-task", status=Status.RUNNING), "printed")
+
+    widget.on_follow(on_follow)
+    for task_id in (TASK, OTHER, UNKNOWN):
+        widget._receive(widget, {"type": "hello", "taskId": task_id}, [])
+
+    assert followed == [OTHER, UNKNOWN]
+    assert [message.get("taskId") for message in sent] == [TASK, None, OTHER, UNKNOWN]
+    assert (sent[1]["task"]["taskId"], sent[1]["task"]["lastLine"]) == (OTHER, "printed")
+    assert "There is no task" in sent[3]["error"] and "error" not in sent[2]
+    assert widget.snapshot["taskId"] == TASK
 
 
 def test_a_foreign_error_is_logged_and_said_shortly(sent, caplog):
     """A fault in the callback shows no traceback to the page."""
     widget = TaskWidget(info())
-    widget.on_action(lambda action: 1 / 0)
+    widget.on_action(lambda action, task_id: 1 / 0)
     widget._receive(widget, {"type": "ask", "id": 1, "action": "pause"}, [])
 
     assert "ZeroDivisionError" in caplog.text and "ZeroDivisionError" not in sent[0]["error"]
@@ -155,6 +184,19 @@ def test_plain_text_is_a_line():
 
     text = plain_text(info(Status.FAILED, name="Lisbon", error="No such page", code="closed"))
     assert text == f"Lisbon (your-task) {TASK}: failed\nclosed: No such page"
+
+
+def test_attempts_and_restarts_are_told():
+    """Which attempt of how many, from the second on, also in the table; what it was restarted from, and as."""
+    assert "attempt" not in plain_text(info(retries=3))
+    again = info(attempt=2, retries=3, progress=Progress(percentage=10), message="Attempt 2 of 4 in 2 s: killed.")
+    assert plain_text(again).endswith("· attempt 2 of 4 · 10 % · Attempt 2 of 4 in 2 s: killed.")
+    assert "attempt 2 of 4 · 10 %" in static_html(again) and "attempt 2 of 4 · 10 %" in text_table([again])
+    assert "attempt 4 of 4" in text_table([info(Status.FAILED, attempt=4, retries=3)])
+
+    old = info(Status.FAILED, error="It broke", restart_of=UNKNOWN, restarted_as=OTHER)
+    assert plain_text(old) == (f"your-task {TASK}: failed · Restarted from {UNKNOWN}. Restarted as {OTHER}.\nIt broke")
+    assert f"Restarted from {UNKNOWN}. Restarted as {OTHER}." in static_html(old)
 
 
 @pytest.mark.parametrize(("output", "line"), [

@@ -1,6 +1,8 @@
 """Task types that the notebooks' tests start."""
 
 import datetime
+import os
+import signal
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -41,6 +43,32 @@ def steps(ctx: TaskContext, steps: int = 3, seconds: float = 0.0, say: str = "st
             raise TaskError("The shop is closed.", code="closed")
         ctx.sleep(seconds)
     return steps
+
+
+@task("waits")
+def waits(ctx: TaskContext, path: str) -> str:
+    """Counts until there is a file at ``path``, and gives its text."""
+    step = 0
+    while not os.path.exists(path):
+        step += 1
+        ctx.progress(step)
+        print("step", step, flush=True)
+        ctx.sleep(0.02)
+    with open(path) as file:
+        return file.read()
+
+
+@task("goes-on")
+def goes_on(ctx: TaskContext, steps: int = 3, dies_at: int = 2) -> dict[str, int]:
+    """Emits steps and saves each. Its process is killed at one, where it began at the first."""
+    begun_at = ctx.saved["step"] if ctx.saved else 0
+    for step in range(begun_at, steps):
+        if step == dies_at and not begun_at:
+            print("dying", flush=True)
+            os.kill(os.getpid(), signal.SIGKILL)
+        ctx.emit({"step": step})
+        ctx.checkpoint({"step": step + 1})
+    return {"begun_at": begun_at, "attempt": ctx.attempt}
 
 
 @task("exact")
