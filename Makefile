@@ -6,7 +6,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 
 .DEFAULT_GOAL := help
-.PHONY: help install browser demo lab test lint bench clean
+.PHONY: help install browser demo lab test lint bench chaos clean
 
 help:  ## what there is to make
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,8 +33,17 @@ demo: browser  ## the main job: a notebook scrapes a small shop's reviews, in a 
 lab: browser  ## JupyterLab with the demo's notebook
 	$(BIN)/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) notebooks/scrape_reviews.ipynb
 
-test: browser  ## the whole suite: ruff, mypy, tests, notebooks; T=… for a part of it
-	@$(BIN)/python -m pytest --nbval-lax $(or $(T),tests notebooks)
+# What takes all processors there are: beside it, others would wait in vain.
+GREEDY := tests/faults/test_misbehaving.py tests/faults/test_abort_means_gone.py
+
+test: browser  ## the whole suite: ruff, mypy, tests, notebooks, on all processors; T=… for a part of it
+ifdef T
+	@$(BIN)/python -m pytest --nbval-lax $(T)
+else
+	@$(BIN)/python -m pytest --nbval-lax -n logical --dist loadfile --no-loadscope-reorder \
+	  $(GREEDY:%=--ignore %) tests notebooks
+	@$(BIN)/python -m pytest $(GREEDY)
+endif
 
 lint: install  ## ruff and mypy alone
 	$(BIN)/python -m ruff check .
@@ -42,6 +51,10 @@ lint: install  ## ruff and mypy alone
 
 bench: install  ## the benchmarks
 	@set -e; for file in benchmarks/*.py; do echo "$$file"; $(BIN)/python $$file; done
+
+chaos: install  ## everything that can die is killed at random; MINUTES=… SEED=… BREAK=bell|lock|kill
+	@$(BIN)/python -m tests.chaos.run --minutes $(or $(MINUTES),30) $(if $(SEED),--seed $(SEED)) \
+	  $(if $(BREAK),--break $(BREAK))
 
 clean:  ## removes what was made, except .venv
 	rm -rf .demo build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

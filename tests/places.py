@@ -24,6 +24,7 @@ PROCESS_TESTS = Path(__file__).parent / "process"
 WORKERS = PROCESS_TESTS / "workers"
 STEPPING = PROCESS_TESTS / "stepping_forkserver.py"
 STARTER = PROCESS_TESTS / "stepping_starter.py"
+KEEPER_MODULE = "sse_tasks.worker.keeper_process"
 
 
 def wait_for(what: str, look: Callable[[], T], seconds: float = 20.0) -> T:
@@ -58,15 +59,22 @@ def living() -> list[int]:
     return [pid for pid in pids if (facts := _facts(pid)) and facts[0] not in "ZX"]
 
 
+def is_keeper(pid: int) -> bool:
+    command = command_of(pid)
+    return command.startswith("sse-task keeper") or KEEPER_MODULE in command
+
+
 def processes_of(task_id: str) -> list[int]:
-    """Whatever belongs to a task by its mark or its title."""
-    return [pid for pid in living() if pid != os.getpid() and (mark_of(pid) == task_id or task_id in command_of(pid))]
+    """Whatever belongs to a task by its mark or its title. A keeper that was started as a new interpreter has neither:
+    it is known by its runner."""
+    found = {pid for pid in living() if pid != os.getpid() and (mark_of(pid) == task_id or task_id in command_of(pid))}
+    keepers = {facts[1] for pid in found if (facts := _facts(pid)) and is_keeper(facts[1])}
+    return sorted(found | keepers)
 
 
 def workers_of(task_id: str) -> list[int]:
     """The same without the keeper, which writes the end and leaves right after."""
-    named = {pid: command_of(pid) for pid in processes_of(task_id)}
-    return [pid for pid, command in named.items() if command and not command.startswith("sse-task keeper")]
+    return [pid for pid in processes_of(task_id) if command_of(pid) and not is_keeper(pid)]
 
 
 def descendants(pid: int) -> list[int]:
@@ -162,15 +170,13 @@ class Task:
     def runner(self) -> int:
         """The process of the worker: the keeper's oldest child."""
         def look() -> list[int]:
-            return [pid for pid in living() if command_of(pid).startswith("sse-task ") and self.task_id in
-                    command_of(pid) and (facts := _facts(pid)) and facts[1] == self.keeper()]
+            return [pid for pid in processes_of(self.task_id) if (facts := _facts(pid)) and is_keeper(facts[1])]
 
         return min(wait_for("the runner", look))
 
     def keeper(self) -> int:
         def look() -> list[int]:
-            return [pid for pid in living() if command_of(pid).startswith("sse-task keeper")
-                    and self.task_id in command_of(pid)]
+            return [pid for pid in processes_of(self.task_id) if is_keeper(pid)]
 
         return wait_for("the keeper", look)[0]
 
@@ -221,7 +227,7 @@ class Place:
         """Ends everything; gives what should not have been there: processes of tasks that have ended."""
         faults = [f"{task_id} has ended, and {command_of(pid)!r} is there" for task_id in self.task_ids()
                   if (update := TaskFolder(self.data_dir / "tasks" / task_id).latest()[0]) and update.status in ENDED
-                  for pid in processes_of(task_id) if not command_of(pid).startswith("sse-task keeper")]
+                  for pid in workers_of(task_id)]
         for manager in self._managers:
             manager.close()
 

@@ -1,11 +1,13 @@
 """A forkserver that is killed, or whose keeper or runner is, between two steps of a hand-over; once.
 
-``stepping_forkserver.py STEP REACHED -m sse_tasks.worker.forkserver …`` stands in for an interpreter. The first process
-that comes to STEP makes the file REACHED and kills itself. The product has no hook for this: functions are wrapped.
+``stepping_forkserver.py STEP REACHED -m sse_tasks.worker.forkserver …`` stands in for an interpreter, also for
+those that the forkserver starts where it doesn't fork. The first process that comes to STEP makes the file REACHED and
+kills itself. The product has no hook for this: functions are wrapped.
 """
 
 from __future__ import annotations
 
+import importlib
 import os
 import signal
 import sys
@@ -13,10 +15,10 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from sse_tasks.worker import forkserver, keeper, runner
+from sse_tasks.worker import attempts, forkserver, keeper, runner
 
-step, reached = sys.argv[1:3]
-sys.argv[:] = ["forkserver", *sys.argv[5:]]
+step, reached, _, module = sys.argv[1:5]
+sys.argv[:] = [module, *sys.argv[5:]]
 
 
 def die(*_: Any) -> None:
@@ -78,9 +80,9 @@ def wrap() -> None:
         case "keeper-has-read-the-requests":
             after(keeper.Keeper, "_first_state")
         case "keeper-has-written-running":
-            before(keeper, "send")
+            before(attempts, "send")
         case "keeper-has-given-the-task":
-            after(keeper, "send")
+            after(attempts, "send")
         case "keeper-has-the-result":
             after(keeper, "write_result")
         case "keeper-has-written-the-end":
@@ -100,4 +102,4 @@ def wrap() -> None:
 
 
 wrap()
-forkserver.main()
+importlib.import_module(module).main()

@@ -151,7 +151,7 @@ def test_abort_in_the_moment_of_the_start(shared_place: Place, patient: TaskMana
         task = shared_place.start(kind, patient, how="sleep")
         task.ask("abort")
         aborted(task)
-        assert task.output().count("begun") == task.output().count("cleaned")
+        assert task.output().count("begun") <= task.output().count("cleaned")
 
 
 # -- pause and resume ----------------------------------------------------------------------------------------------
@@ -165,6 +165,8 @@ def test_a_worker_without_ctx_is_held_wherever_it_stands(
     counter = shared_place.scratch / f"{kind}-{how}"
     stays = (kind, how) == ("busy_async", "join")  # its loop waits for its threads when it closes
     task = begun(shared_place, hasty if stays else patient, kind, how=how, path=str(counter))
+    if how == "compute":
+        wait_for("the counter", counter.exists)
 
     task.ask("pause")
     task.until("paused")

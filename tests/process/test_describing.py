@@ -14,6 +14,7 @@ from sse_tasks.errors import WorkersUnavailableError
 from sse_tasks.registry import Registry
 from sse_tasks.worker import describe
 from sse_tasks.worker.channel import receive
+from sse_tasks.worker.start_method import forks
 
 from ..places import Place, command_of, descendants, kill, living, wait_for
 
@@ -49,6 +50,7 @@ def test_a_file_that_ends_its_process_is_listed_with_its_error_and_harms_no_othe
     assert place.start("good", manager).end().status == "completed"
 
 
+@pytest.mark.skipif(not forks(), reason="a new interpreter doesn't know what was patched here")
 def test_a_file_that_hangs_is_given_up_and_nothing_of_it_is_left(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """After its time it is listed with that as its error, beside the others, and what it had started is dead."""
     monkeypatch.setattr(describe, "_IMPORT_SECONDS", 1.5)

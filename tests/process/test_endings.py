@@ -43,7 +43,6 @@ def gone(task: Task) -> None:
     ("own-abort", "worker_error", "not asked for"),
     ("own-cancel", "worker_error", "CancelledError"),
     ("group", "worker_error", "two (2 sub-exceptions)"),
-    ("close-descriptors", "worker_died", "exited with status"),
 ])
 def test_how_a_failed_task_says_why(shared_place: Place, how: str, code: str, words: str) -> None:
     """Exceptions, exits and deaths by signals: failed, with the right code, in words that name it."""

@@ -12,6 +12,7 @@ import pytest
 
 from sse_tasks.queue import Queue
 from sse_tasks.types import TaskUpdate
+from sse_tasks.worker.start_method import forks
 
 from ..places import STARTER, WORKERS, Place, Task, descendants, kill, processes_of, wait_for
 
@@ -61,7 +62,8 @@ def test_the_scan_finds_a_living_tree(place: Place) -> None:
     below = set(descendants(task.keeper()))
 
     assert task.keeper() in by_mark and task.runner() in by_mark
-    assert len(below) == 5, "runner, child, grandchild, forked child, orphan"
+    # Runner, child, grandchild, forked child; and the orphan, where it doesn't fall to process 1.
+    assert len(below) == (5 if forks() else 4)
     assert below <= by_mark
     assert below < set(descendants(place.forkservers()[0]))
     assert task.temp_dir.exists()
@@ -75,9 +77,9 @@ def test_the_scan_finds_a_living_tree(place: Place) -> None:
     ("forkserver-has-forked", "completed", ONCE),
     ("forkserver-has-unmarked", "completed", ONCE),
     ("forkserver-has-handed-over", "completed", ONCE),
-    ("keeper-has-received", "failed", NEVER),
-    ("keeper-has-its-bell", "failed", NEVER),
-    ("keeper-has-read-the-requests", "failed", NEVER),
+    ("keeper-has-received", "completed", ONCE),
+    ("keeper-has-its-bell", "completed", ONCE),
+    ("keeper-has-read-the-requests", "completed", ONCE),
     ("keeper-has-written-running", "failed", NEVER),
     ("keeper-has-given-the-task", "failed", EITHER),
     ("keeper-has-the-result", "completed", ONCE),

@@ -351,10 +351,12 @@ def test_a_start_that_fails_leaves_nothing(place: Place) -> None:
     (tasks := place.data_dir / "tasks").chmod(0o700)
     before = set(os.listdir(tasks)), place.waiting(), len(os.listdir("/proc/self/fd"))
     shutil.rmtree(place.data_dir / "waiting")
+    (place.data_dir / "waiting").touch()  # where a folder has to be
 
     with pytest.raises(Exception, match="can't be written"):
         place.start("add", manager, a=1)
 
+    (place.data_dir / "waiting").unlink()
     (place.data_dir / "waiting").mkdir()
     assert (set(os.listdir(tasks)), place.waiting(), len(os.listdir("/proc/self/fd"))) == before
 

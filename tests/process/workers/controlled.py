@@ -17,8 +17,8 @@ from sse_tasks import AsyncTaskContext, TaskContext, task
 
 
 def _be_busy(how: str, path: str, ctx: TaskContext | None = None) -> None:
-    print("begun", flush=True)
     try:
+        print("begun", flush=True)
         match how:
             case "compute":
                 fd = os.open(path or os.devnull, os.O_RDWR | os.O_CREAT)
@@ -55,8 +55,8 @@ def _be_busy(how: str, path: str, ctx: TaskContext | None = None) -> None:
 
 
 async def _be_busy_async(how: str, path: str, ctx: AsyncTaskContext | None = None) -> None:
-    print("begun", flush=True)
     try:
+        print("begun", flush=True)
         match how:
             case "compute":
                 fd = os.open(path or os.devnull, os.O_RDWR | os.O_CREAT)
@@ -198,8 +198,8 @@ def checkpoints_from_a_thread(ctx: TaskContext) -> None:
 @task
 async def cleanup_after_ctx_call(ctx: AsyncTaskContext) -> None:
     """Is in a ctx call again and again when the abort comes."""
-    print("begun", flush=True)
     try:
+        print("begun", flush=True)
         while True:
             for _ in range(50):
                 for _ in range(2000):

@@ -49,8 +49,8 @@ def thread_reports(ctx: TaskContext) -> None:
             ctx.message("chatter")
             ctx.sleep(0.01)
 
-    threading.Thread(target=chatter, daemon=True).start()
     try:
+        threading.Thread(target=chatter, daemon=True).start()
         time.sleep(600)
     finally:
         print("CLEANED")
