@@ -61,7 +61,7 @@ class Desk:
 
 
 def descendants() -> dict[int, str]:
-    """The processes below this one by pid, with their names, zombies left out."""
+    """The processes below this one by pid, with their names; zombies and spares left out, which come when they will."""
     parents: dict[int, tuple[int, str]] = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdecimal():
@@ -70,7 +70,7 @@ def descendants() -> dict[int, str]:
             except OSError:
                 continue
             name, rest = stat[stat.index("(") + 1 : stat.rindex(")")], stat[stat.rindex(")") + 2 :].split()
-            if rest[0] != "Z":
+            if rest[0] != "Z" and not name.startswith("sse-tasks "):
                 parents[int(entry.name)] = int(rest[1]), name
     found = {}
     for pid, (parent, name) in parents.items():
