@@ -1,6 +1,7 @@
 // The page's hub: one stream of all tasks from the page's own Jupyter server, shared by every view of the page.
 // It is open only while the page is visible and something watched is alive: a browser has six connections to a
-// server, and a stream holds one. It imports nothing.
+// server, and a stream holds one.
+import { JupyterServer, Refused, settings } from './server.js';
 
 /** Of the interface below: JupyterLab's modules and the widget's joined copy share the hub that they find on `window`. */
 const HUB_VERSION = 2;
@@ -14,33 +15,7 @@ const POLL_MS = 2000;
 /** Then a stream is tried again, since the server may only have been busy; after twice as long each time. */
 const HELD_MS = 20_000;
 const HIDDEN_POLL_MS = 15_000;
-const TAIL_BYTES = 2048;
 const ENDED_STATUS = new Set(['completed', 'failed', 'aborted']);
-// What a terminal would not show: colours and cursor movements (CSI), titles and links (OSC), other escapes.
-const ANSI = /\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[ -/]*[0-~])/g;
-const CONTROL = /[\x00-\x08\x0b-\x1f\x7f]/g;
-
-function settings() {
-  const config = JSON.parse(document.getElementById('jupyter-config-data')?.textContent || '{}');
-  const base = config.baseUrl ?? document.body?.dataset.baseUrl;
-  if (!base) return null; // not served by a Jupyter server
-  const xsrf = document.cookie.match(/(?:^|;\s*)_xsrf=([^;]+)/)?.[1];
-  const headers = {};
-  if (xsrf) headers['X-XSRFToken'] = decodeURIComponent(xsrf);
-  if (config.token) headers.Authorization = `token ${config.token}`;
-  return { baseUrl: new URL(base, location.href).href, headers };
-}
-
-/** The last line of `text` that shows something, as a terminal would leave it. */
-function lastLine(text) {
-  const lines = text.replace(ANSI, '').split('\n');
-  for (const line of lines.reverse()) {
-    // A progress bar rewrites its line: what follows the last \r is what stands there.
-    const shown = line.split('\r').map((part) => part.replace(CONTROL, '').trimEnd()).filter(Boolean);
-    if (shown.length) return shown.at(-1);
-  }
-  return '';
-}
 
 /** Reads SSE from fetch: unlike EventSource it can send headers and see the HTTP status. */
 async function readEvents(body, onBytes, onEvent) {
@@ -66,20 +41,9 @@ async function readEvents(body, onBytes, onEvent) {
   }
 }
 
-class NoAnswer extends Error {
+class PageHub extends JupyterServer {
   constructor() {
-    super('The server does not answer.');
-  }
-}
-class Refused extends Error {
-  constructor(status, message) {
-    super(message ?? (status === 403 ? 'You are signed out, or not allowed to do this.' : `The server answered ${status}.`));
-    this.status = status;
-  }
-}
-
-class PageHub {
-  constructor() {
+    super();
     this.watched = new Map(); // task id → {taskType, callbacks, latest}
     this.connection = 'connecting';
     this.failures = 0;
@@ -110,51 +74,10 @@ class PageHub {
     };
   }
 
-  ask(taskType, taskId, action) {
-    const path = `api/tasks/${encodeURIComponent(taskType)}`;
-    if (action === 'abort') return this.send('DELETE', `${path}?taskId=${encodeURIComponent(taskId)}`);
-    return this.send('POST', path, { action, taskId });
-  }
-
-  /** Gives the new task's id. */
   async restart(taskType, taskId) {
-    const path = `api/tasks/${encodeURIComponent(taskType)}/${encodeURIComponent(taskId)}/restart`;
-    const { taskId: newId } = await this.send('POST', path);
+    const newId = await super.restart(taskType, taskId);
     this.look(taskId); // other views of it: it says now what it was restarted as, and no stream may be open
     return newId;
-  }
-
-  async info(taskType, taskId) {
-    return this.send('GET', `api/tasks/${encodeURIComponent(taskType)}/${encodeURIComponent(taskId)}`);
-  }
-
-  async tail(taskType, taskId) {
-    const path = `api/tasks/${encodeURIComponent(taskType)}/${encodeURIComponent(taskId)}/output`;
-    const response = await this.fetch(path, { headers: { Range: `bytes=-${TAIL_BYTES}` } });
-    if (!response.ok) throw new Refused(response.status);
-    // The piece may begin inside a character.
-    return lastLine(new TextDecoder().decode(await response.arrayBuffer()).replace(/^\uFFFD+/, ''));
-  }
-
-  /** Sends JSON and gives back the JSON that came; raises what a person can read. */
-  async send(method, path, body) {
-    const response = await this.fetch(path, {
-      method, body: body && JSON.stringify(body), headers: body && { 'Content-Type': 'application/json' },
-    });
-    const answer = await response.json().catch(() => undefined);
-    if (!response.ok || answer === undefined) throw new Refused(response.status || 403, answer?.message);
-    return answer;
-  }
-
-  async fetch(path, { headers, ...options } = {}) {
-    const { baseUrl, headers: own } = settings(); // anew: signing in again changes the cookie
-    try {
-      return await fetch(baseUrl + path, {
-        cache: 'no-store', redirect: 'manual', ...options, headers: { ...own, ...headers },
-      });
-    } catch (error) {
-      throw options.signal?.aborted ? error : new NoAnswer();
-    }
   }
 
   tell(taskId, event) {
