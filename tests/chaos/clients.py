@@ -236,19 +236,19 @@ class Stream:
     all: list[Stream] = []  # noqa: RUF012 - those of this run
 
     def __init__(self, world: World, task_id: str, chance: float) -> None:
-        Stream.all.append(self)
         self.task_id = task_id
         self.cursor = 0
         self.connected_since: float | None = None
         self.server = ""
         self._world = world
-        self._number = len(Stream.all)
+        self._number = len(Stream.all) + 1
         self._chance = random.Random(f"{world.seed} stream {self._number} {chance}")
         self._from_end = self._chance.random() < 0.15
         self._slow = self._chance.random() < 0.15
         self._book = f"seen/http-{self._number}"
         self.is_done = False
         self._has_ended = False
+        Stream.all.append(self)  # last: the monitor's thread looks at all of these
 
     @property
     def is_slow(self) -> bool:
