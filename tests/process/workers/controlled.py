@@ -116,17 +116,20 @@ async def busy_async_ctx(ctx: AsyncTaskContext, how: str, path: str = "") -> Non
 
 @task
 def stubborn(how: str) -> None:
-    """Swallows whatever is raised in it, or never comes back to where it could be."""
-    print("begun", flush=True)
+    """Swallows whatever is raised in it, or never comes back to where it could be. Says so once it does."""
+    if not how.startswith("swallow"):
+        print("begun", flush=True)
     match how:
         case "swallow":
             while True:
                 with contextlib.suppress(BaseException):
+                    print("begun", flush=True)
                     time.sleep(1)
         case "swallow-in-loop":
             async def swallow() -> None:
                 while True:
                     with contextlib.suppress(BaseException):
+                        print("begun", flush=True)
                         await asyncio.sleep(1)
             asyncio.run(swallow())
         case "c-code":
@@ -149,12 +152,13 @@ def stubborn(how: str) -> None:
 
 @task
 async def stubborn_async(how: str) -> None:
-    print("begun", flush=True)
     while True:
         if how == "swallow":
             with contextlib.suppress(BaseException):
+                print("begun", flush=True)
                 await asyncio.sleep(1)
         else:
+            print("begun", flush=True)
             time.sleep(0.01)  # never lets the loop run
 
 
