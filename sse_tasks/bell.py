@@ -17,9 +17,10 @@ from pathlib import Path
 
 from .errors import StorageError
 
-__all__ = ["Bell", "Listener", "choose_runtime_dir", "make_again"]
+__all__ = ["Bell", "Listener", "choose_runtime_dir", "is_dead", "make_again", "sweep"]
 
 _FRESH_SECONDS = 0.05
+_SWEPT_SECONDS = 10.0  # a younger name may be one that is just being bound
 _MAX_PATH_BYTES = 100  # a socket's path has 107, and names are added to the folder
 
 
@@ -111,6 +112,36 @@ class Listener:
             os.unlink(self.path)
         except OSError:
             pass
+
+
+def is_dead(path: str) -> bool:
+    """Whether nobody listens any more at a socket's path, of whichever kind it is. Nobody is woken by the question."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as asking:
+        asking.setblocking(False)
+        try:
+            asking.connect(path)
+        except ConnectionRefusedError:
+            return True
+        except OSError:  # a living one of another kind, or gone
+            pass
+    return False
+
+
+def sweep(runtime_dir: Path) -> None:
+    """Removes the names of those who were killed: a keeper that nobody rings at any more, a forkserver's socket."""
+    try:
+        names = os.listdir(runtime_dir)
+    except OSError:
+        return
+    for name in names:
+        path = f"{runtime_dir}/{name}"
+        try:
+            about = os.lstat(path)
+            old = abs(time.time() - about.st_mtime) > _SWEPT_SECONDS
+            if old and stat.S_ISSOCK(about.st_mode) and is_dead(path):
+                os.unlink(path)
+        except OSError:
+            continue  # another one sweeps, too
 
 
 def choose_runtime_dir(data_dir: Path, wanted: str = "") -> Path:

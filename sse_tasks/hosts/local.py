@@ -8,6 +8,7 @@ import select
 import shutil
 import socket
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -17,7 +18,7 @@ from typing import Any
 
 import msgspec
 
-from ..bell import Bell
+from ..bell import Bell, sweep
 from ..errors import SseTasksError, StorageError, WorkersUnavailableError
 from ..fingerprint import exec_environ, forkserver_key
 from ..folder import LogWriter, TaskFolder, create_task_folder, discard, is_controllable, is_terminal, publish
@@ -29,7 +30,7 @@ from ..worker.processes import MARK, NO_TASK, TITLE_ROOM, kill_marked
 from ..worker.recorded import kill_recorded
 from ..worker.start_method import INTERPRETER, VARIABLE, StartMethod, default_start_method
 
-__all__ = ["LocalHost", "host_id"]
+__all__ = ["LocalHost", "host_id", "is_own", "own_folder"]
 
 _CONNECT_SECONDS = 5.0
 _SPAWN_SECONDS = 30.0
@@ -71,9 +72,9 @@ class LocalHost:
     # -- the verbs -----------------------------------------------------------------------------------------------
 
     def start(self, spec: TaskSpec, environ: Mapping[str, str], *, fill: Callable[[Path], None] | None = None,
-              message: str | None = None, items: int = 0) -> TaskFolder:
+              message: str | None = None, items: int = 0, metrics: int = 0) -> TaskFolder:
         """Makes the task's folder and hands it to a forkserver. ``fill`` puts into it what else the task begins with,
-        before anybody sees it; ``message`` and ``items`` stand in its first update.
+        before anybody sees it; ``message``, ``items`` and ``metrics`` stand in its first update.
 
         Raises StorageError, WorkersUnavailableError, and what ``fill`` raises; then nothing is left of it.
         """
@@ -82,6 +83,8 @@ class LocalHost:
             first["message"] = message
         if items:
             first["items"] = items
+        if metrics:
+            first["metrics"] = metrics
         tasks = self._data_dir / "tasks"
         writer = create_task_folder(tasks, spec, first)
         connection = None
@@ -132,6 +135,7 @@ class LocalHost:
             if begun and folder.task_id not in self._queue.waiting():  # else it waits for its next attempt
                 kill_marked(spec.task_id)
                 kill_recorded(folder.path)
+                self._bell.ring_task(spec.task_id)  # the killed keeper's name goes with it
                 reason = "The task's processes were killed, all of them, with nobody left to say by what."
                 if try_again(writer, spec, reason + _lacking(spec)) is None:
                     self._conclude(writer, reason + KEPT)
@@ -154,7 +158,8 @@ class LocalHost:
         self._bell.ring(task_id, to="mf")
 
     def sweep(self) -> None:
-        """Removes what starters, and those who forgot a task, left behind when they were killed."""
+        """Removes what starters, those who forgot a task, and listeners left behind when they were killed."""
+        sweep(self._runtime_dir)
         tasks = self._data_dir / "tasks"
         for name in os.listdir(tasks):
             kind = name.partition("-")[0]
@@ -235,8 +240,11 @@ class LocalHost:
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             connection.connect(path)
-        except OSError:
+        except OSError as error:
             connection.close()
+            if isinstance(error, ConnectionRefusedError):
+                with contextlib.suppress(OSError):
+                    os.unlink(path)  # a killed forkserver's: the next one takes another name
             return None
         return connection
 
@@ -306,6 +314,16 @@ def _is_left_behind(path: Path) -> bool:
     except OSError:
         return False
     return age > _LEFT_SECONDS and not TaskFolder(path).is_held()
+
+
+def is_own(interpreter: str) -> bool:
+    """Whether an interpreter is this process's own, so that this process's import path fits it.
+
+    The Pythons of two virtual environments may be links to one file: where they stand tells them apart.
+    """
+    theirs, ours = ((os.path.realpath(path), os.path.realpath(os.path.dirname(path)))
+                    for path in (interpreter, sys.executable))
+    return theirs == ours
 
 
 def own_folder() -> str:

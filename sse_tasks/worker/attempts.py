@@ -51,10 +51,11 @@ class Attempt:
     def pid(self) -> int:
         return self._runner.pid
 
-    def give(self, task: dict[str, Any]) -> None:
-        """Sends the task to the runner. One that is dead already takes nothing: its end will tell."""
+    def begin(self, saved: Any, number: int) -> None:
+        """Lets the worker begin, with the saved state; it is attempt ``number``. A runner that is dead already takes
+        nothing: its end will tell."""
         with contextlib.suppress(OSError):
-            send(self._runner.task, task)
+            send(self._runner.task, {"saved": saved, "attempt": number})
         self._runner.task.close()
         self._memory = OutOfMemory()
 

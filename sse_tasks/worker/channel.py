@@ -9,7 +9,7 @@ import socket
 import struct
 from typing import Any
 
-__all__ = ["Receiver", "receive", "send"]
+__all__ = ["Receiver", "receive", "receive_body", "send", "send_body", "to_body"]
 
 _HEADER = struct.Struct("!I")
 _MAX_FDS = 4
@@ -17,9 +17,18 @@ _MAX_BYTES = 256 << 20
 _CLOSE_ON_EXEC = getattr(socket, "MSG_CMSG_CLOEXEC", 0)  # Linux; elsewhere it is said of each afterwards
 
 
+def to_body(message: dict[str, Any]) -> bytes:
+    """A message as it is sent, but for its length."""
+    return json.dumps(message).encode("ascii")
+
+
 def send(sock: socket.socket, message: dict[str, Any], fds: list[int] | None = None) -> None:
     """Sends one message; the descriptors go with its first byte. The sender keeps its own copies."""
-    body = json.dumps(message).encode("ascii")
+    send_body(sock, to_body(message), fds)
+
+
+def send_body(sock: socket.socket, body: bytes, fds: list[int] | None = None) -> None:
+    """Sends on, as it came, a message that another one has sent; descriptors as with ``send``."""
     data = memoryview(_HEADER.pack(len(body)) + body)
     rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
     sent = sock.sendmsg([data], rights)
@@ -50,6 +59,11 @@ class Receiver:
 
     def take(self) -> tuple[dict[str, Any], list[int]] | None:
         """The next whole message and its descriptors, or None. Raises ValueError for what is no message."""
+        given = self.take_body()
+        return given and (json.loads(given[0]), given[1])
+
+    def take_body(self) -> tuple[bytes, list[int]] | None:
+        """Likewise, for who sends it on."""
         if len(self._data) < _HEADER.size:
             return None
         (size,) = _HEADER.unpack_from(self._data)
@@ -58,10 +72,10 @@ class Receiver:
         end = _HEADER.size + size
         if len(self._data) < end:
             return None
-        message = json.loads(self._data[_HEADER.size:end])
+        body = bytes(self._data[_HEADER.size:end])
         del self._data[:end]
         fds, self._fds = self._fds, []
-        return message, fds
+        return body, fds
 
     def drop(self) -> None:
         """Closes the descriptors of a message that will never be whole: one may hold a task's lock."""
@@ -72,8 +86,14 @@ class Receiver:
 
 def receive(sock: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
     """Waits for one message on a blocking socket; None if the other end closes first."""
+    given = receive_body(sock)
+    return given and (json.loads(given[0]), given[1])
+
+
+def receive_body(sock: socket.socket) -> tuple[bytes, list[int]] | None:
+    """Likewise, for who sends it on."""
     receiver = Receiver(sock)
-    while (message := receiver.take()) is None:
+    while (given := receiver.take_body()) is None:
         if not receiver.feed():
             return None
-    return message
+    return given

@@ -10,22 +10,23 @@ from pathlib import Path
 from time import monotonic
 from typing import Any, Protocol, TypeVar
 
+from ..sizes import say_size
 from ..wire import encode, encode_exact, to_plain
 from .control import Control
-from .limits import size_in_words
 
 __all__ = ["AsyncTaskContext", "ItemTooLargeError", "TaskContext"]
 
 T = TypeVar("T")
 
 _MESSAGE_CHARACTERS = 4000
+_METRIC_NAME_CHARACTERS = 100
 
 
 class ItemTooLargeError(ValueError):
     """A partial result that is larger than the task's limit. It is not kept."""
 
     def __init__(self, size: int, limit: int) -> None:
-        super().__init__(f"An item of {size_in_words(size)} was emitted; {size_in_words(limit)} are allowed "
+        super().__init__(f"An item of {say_size(size)} was emitted; {say_size(limit)} are allowed "
                          "(TaskManager.item_limit). Emit it in parts, or write it to ctx.files.")
 
 
@@ -34,6 +35,7 @@ class Reporter(Protocol):
 
     def progress(self, progress: dict[str, Any] | None, message: str | None) -> None: ...
     def item(self, wire: str, exact: str | None) -> None: ...
+    def metric(self, name: str, value: float | None, step: float | None) -> None: ...
     def state(self, exact: str) -> None: ...
 
 
@@ -55,12 +57,15 @@ class _Context:
         self._control = control
         self._report = reporter
         self._item_limit = item_limit
+        self.says_progress = False
+        """Whether ``progress`` was called: then no bar speaks for the task."""
 
     def progress(self, current: float | None = None, total: float | None = None, message: str | None = None, *,
                  percentage: float | None = None) -> None:
         """Says how far the task is: ``current`` of ``total``, and a few words. The percentage (0 to 100) follows from
         them, or is given. What is left out is absent from the progress that people see."""
         with self._control.shield():
+            self.says_progress = True
             current, total, percentage = _number(current), _number(total), _number(percentage)
             if percentage is None and current is not None and total:
                 percentage = 100.0 * current / total
@@ -86,6 +91,22 @@ class _Context:
                 raise ItemTooLargeError(len(wire), self._item_limit)
             self._report.item(wire, exact)
 
+    def metric(self, name: str, value: Any, step: float | None = None) -> None:
+        """Records a number over time, for charts and ``t.metrics()``: ``ctx.metric("loss", 0.31)``.
+
+        ``value`` is a number, or what ``float()`` makes one of: numpy's and torch's scalars too. NaN and infinities
+        leave a gap. ``step`` is a number to draw it by, instead of the time. The first 1,000 points of a name are all
+        kept, then the latest every 50 ms, less often in a long task, and the last one always.
+
+        Raises TypeError for what is no number, ValueError for a name that isn't 1 to 100 characters.
+        """
+        with self._control.shield():
+            if not isinstance(name, str):
+                raise TypeError(f"a metric's name is a string, not {name!r:.80}: ctx.metric(\"loss\", 0.31)")
+            if not 1 <= len(name) <= _METRIC_NAME_CHARACTERS:
+                raise ValueError(f"a metric's name has 1 to {_METRIC_NAME_CHARACTERS} characters, not {len(name)}")
+            self._report.metric(name, _measured(name, value), None if step is None else _measured("step", step))
+
     def _save(self, state: Any) -> None:
         if state is not None:
             self._report.state(encode_exact(to_plain(state)))
@@ -108,6 +129,23 @@ def _number(value: Any) -> float | None:
         number = float(value)
     except (TypeError, ValueError):
         raise TypeError(f"progress takes numbers, not {value!r:.80}; words go into message=") from None
+    return number if math.isfinite(number) else None
+
+
+def _measured(what: str, value: Any) -> float | None:
+    """A metric's number as JSON has it; None for NaN and infinities. Raises TypeError for what is no number."""
+    if type(value) is float and math.isfinite(value):
+        return value
+    if isinstance(value, int) and -(1 << 63) <= value < 1 << 63:
+        return int(value)
+    try:
+        if value is None or isinstance(value, str | bytes | bytearray):
+            raise TypeError
+        number = float(value)
+    except OverflowError:
+        return None
+    except Exception:  # an array's or a tensor's own, of which each library has another one
+        raise TypeError(f"a metric takes numbers; {what} is {value!r:.80}") from None
     return number if math.isfinite(number) else None
 
 
@@ -150,7 +188,7 @@ class TaskContext(_Context):
 
 
 class AsyncTaskContext(_Context):
-    """The ``ctx`` of an ``async def``. ``progress``, ``message`` and ``emit`` are plain calls."""
+    """The ``ctx`` of an ``async def``. ``progress``, ``message``, ``emit`` and ``metric`` are plain calls."""
 
     async def checkpoint(self, state: Any = None) -> None:
         """Here the task can stop and go on from: it pauses, or is cancelled, if that was asked.

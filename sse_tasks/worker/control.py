@@ -123,6 +123,11 @@ class Control:
     def wants_pause(self) -> bool:
         return self._wants_pause and not self._wants_abort
 
+    @property
+    def has_news(self) -> bool:
+        """Whether a checkpoint would have something to do. Quick: bars ask at each turn."""
+        return self.unread or self._wants_pause or self._wants_abort
+
     def read(self) -> None:
         """Takes in what the keeper has said since the last time."""
         self.unread = False

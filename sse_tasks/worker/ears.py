@@ -31,10 +31,10 @@ class Ears:
         self.selector = selectors.DefaultSelector()
         self._where = runtime_dir, task_id
         self._looked = time.monotonic()
-        self._wake_fd, wake_write = os.pipe()
-        for fd in (self._wake_fd, wake_write):
+        self._wake_fd, self._wake_write = os.pipe()
+        for fd in (self._wake_fd, self._wake_write):
             os.set_blocking(fd, False)
-        signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
+        signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
         for number in (signal.SIGCHLD, signal.SIGTERM):
             signal.signal(number, lambda *_: None)
         self._listener = Listener(runtime_dir, task_id)
@@ -62,5 +62,8 @@ class Ears:
             self.selector.register(self._listener, selectors.EVENT_READ)
 
     def close(self) -> None:
+        signal.set_wakeup_fd(-1)
         self._listener.close()
         self.selector.close()
+        for fd in (self._wake_fd, self._wake_write):
+            os.close(fd)

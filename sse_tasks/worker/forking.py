@@ -6,24 +6,40 @@ closes them first. So no child can ever hold the task's lock.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
+import json
 import os
 import signal
 import socket
+import traceback
+from collections.abc import Callable
 from typing import Any
 
 from . import runner as runner_process
-from .channel import receive
+from .channel import receive_body, to_body
 from .control import SIGNAL
 from .handles import PIPE_BYTES, Pair, Runner
 from .linux import fork_into
 from .processes import restore_descriptor_limit, say_title, subreaper
 
-__all__ = ["start_pair", "start_runner"]
+__all__ = ["prepare", "start_pair", "start_runner"]
 
 
-def start_pair() -> Pair:
-    """Forks a keeper, which forks its runner."""
+def prepare() -> None:
+    """Loads and runs, in the forkserver and before anything is forked, what each keeper and runner would else load and
+    run for the first time. Raises nothing."""
+    from . import rehearsal  # which imports this module, as the keeper does
+
+    try:
+        rehearsal.rehearse_keeper()
+        rehearsal.rehearse_runner()
+    except Exception:  # it is of no use to a task, and no harm
+        traceback.print_exc()
+
+
+def start_pair(*, ahead: bool = False) -> Pair:
+    """Forks a keeper, which forks its runner. ``ahead`` of a task they have time to rehearse."""
     ours, theirs = socket.socketpair()
 
     def life() -> None:
@@ -32,7 +48,7 @@ def start_pair() -> Pair:
         os.setsid()
         subreaper()
         say_title("sse-tasks keeper, waits for a task")
-        _wait_for_task(theirs)
+        _wait_for_task(theirs, ahead=ahead)
 
     with theirs:
         return Pair(fork_into(life, theirs.fileno()), ours)
@@ -46,24 +62,35 @@ def _reset_signals() -> None:
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
-def _wait_for_task(forkserver: socket.socket) -> None:
+def _wait_for_task(forkserver: socket.socket, *, ahead: bool) -> None:
     """The keeper's life."""
-    from . import keeper  # which imports this module
+    from . import keeper, rehearsal  # which import this module; by ``prepare`` they are there
 
-    runner = start_runner()
-    given: tuple[dict[str, Any], list[int]] | None = receive(forkserver)
+    runner = _fork_runner(rehearsal.rehearse_runner if ahead else None)
+    if ahead:
+        with contextlib.suppress(Exception):  # likewise
+            rehearsal.rehearse_keeper()
+    given = receive_body(forkserver)
     if given is None:
         return
     forkserver.close()
     if os.waitpid(runner.pid, os.WNOHANG) != (0, 0):  # somebody has killed it while it waited
-        runner = start_runner()
+        runner = _fork_runner()
     task, (log_fd, slot_fd) = given
-    keeper.keep(task, log_fd, runner)
+    runner.prepare(task)
+    keeper.keep(json.loads(task), log_fd, runner)
     os.close(slot_fd)
 
 
 def start_runner(task: dict[str, Any] | None = None) -> Runner:
-    """Forks a runner below this process, its keeper. Its task is sent to it later."""
+    """Forks a runner below this process, its keeper, and sends it its task where that is known."""
+    runner = _fork_runner()
+    if task is not None:
+        runner.prepare(to_body(task))
+    return runner
+
+
+def _fork_runner(rehearse: Callable[[], None] | None = None) -> Runner:
     task_ours, task_theirs = socket.socketpair()
     control_read, control_write = os.pipe()
     reports_read, reports_write = os.pipe()
@@ -76,7 +103,7 @@ def start_runner(task: dict[str, Any] | None = None) -> Runner:
         os.close(output_write)
         _reset_signals()
         say_title("sse-tasks runner, waits for its task")
-        runner_process.main(task_theirs, control_read, reports_write, keeper)
+        runner_process.main(task_theirs, control_read, reports_write, keeper, rehearse)
 
     pid = fork_into(life, task_theirs.fileno(), control_read, reports_write, output_write)
     task_theirs.close()

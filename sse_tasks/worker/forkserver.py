@@ -13,8 +13,8 @@ import contextlib
 import errno
 import fcntl
 import gc
+import json
 import os
-import secrets
 import selectors
 import shutil
 import signal
@@ -22,22 +22,23 @@ import socket
 import sys
 import time
 import traceback
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from ..bell import Bell, Listener, make_again
+from ..bell import Bell, Listener, sweep
 from ..fingerprint import sdk_fingerprint
-from ..folder import LogWriter, TaskFolder, is_terminal
+from ..folder import is_terminal
 from ..queue import Queue
 from ..recovery import KEPT, as_asked, back_off, conclude, say_died, try_again
-from ..states import Ask, Between, Ending, State, Waiting, status_of, transition
-from ..types import Status, TaskSpec, now_iso
-from .channel import Receiver, send
+from ..states import Ask, Between, Ending, State, status_of, transition
+from ..types import Status, now_iso
+from .channel import send, send_body
 from .describe import describe_in_child
-from .pairs import Pair
+from .door import Door, Letter
+from .held import Held
+from .pairs import Pair, prepare
 from .processes import kill_children, raise_descriptor_limit, reap, subreaper, wait_status_in_words
 from .spares import Spares
 
@@ -50,22 +51,6 @@ _SPARE_DESCRIPTORS = 32  # each task that waits here holds one; these are for wh
 _IDLE_LOOK_SECONDS = 2.0  # less than clients try for
 _MANY_BELLS = 8  # as many as a socket may have room for: others may have been lost
 _MOST_HAND_OVERS = 3  # of a task whose keepers die before it has begun
-
-
-@dataclass
-class Held:
-    """A task that waits here for its turn: its first one, or that of another attempt, not before ``turn_at``."""
-
-    spec: TaskSpec
-    writer: LogWriter
-    message: dict[str, Any]
-    state: State  # Waiting or Between
-    requests_read: int = 0
-    turn_at: float = 0.0
-    hand_overs: int = 0
-
-    def lets_others_go_first(self) -> bool:
-        return self.state not in (Waiting(), Between()) or self.turn_at > time.monotonic()
 
 
 class Forkserver:
@@ -83,7 +68,6 @@ class Forkserver:
         # What a keeper has, for another attempt when it dies. Until it is buried, the descriptor keeps the log locked.
         self._kept: dict[int, Held] = {}
         self._describers: dict[int, socket.socket] = {}
-        self._receivers: dict[socket.socket, Receiver] = {}
         self._spares = Spares()
         self._busy_at = self._looked = time.monotonic()
         self._retired = False
@@ -96,7 +80,9 @@ class Forkserver:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return  # another one is there already; whoever started this one sees the pipe close, and looks again
-        self._listen(lock)
+        prepare()
+        sweep(self._runtime_dir)
+        self._door = Door(self._runtime_dir, lock, self._selector)
         wake_read, wake_write = os.pipe()
         os.set_blocking(wake_read, False)
         os.set_blocking(wake_write, False)
@@ -107,65 +93,63 @@ class Forkserver:
         gc.freeze()
         os.write(ready_fd, b"1")
         os.close(ready_fd)
-        while not (self._is_idle() and self._leave(lock)):
-            self._wait(wake_read, lock)
+        while not (self._is_idle() and self._leave()):
+            self._wait(wake_read)
         self._spares.close()
         self._listener.close()
 
-    def _listen(self, lock: int) -> None:
-        """Binds a new socket and writes its path where clients look."""
-        self._path = self._runtime_dir / f"s-{secrets.token_hex(6)}"
-        self._server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self._server.setblocking(False)
-        make_again(self._runtime_dir)
-        with contextlib.suppress(OSError):  # the next look tries again
-            self._server.bind(str(self._path))
-            self._server.listen(128)
-        self._selector.register(self._server, selectors.EVENT_READ)
-        os.ftruncate(lock, 0)
-        os.pwrite(lock, str(self._path).encode(), 0)
+    def _is_busy(self) -> bool:
+        return bool(self._held or self._kept or self._describers or not self._door.is_empty)
 
     def _is_idle(self) -> bool:
-        busy = self._held or self._kept or self._describers or self._receivers
-        return not busy and (self._retired or time.monotonic() - self._busy_at > IDLE_SECONDS)
+        return not self._is_busy() and (self._retired or time.monotonic() - self._busy_at > IDLE_SECONDS)
 
-    def _leave(self, lock: int) -> bool:
+    def _leave(self) -> bool:
         """Out of sight first, then whatever has come in meanwhile is served: whoever did, keeps this process here."""
-        os.ftruncate(lock, 0)
-        with contextlib.suppress(OSError):
-            os.unlink(self._path)
-        self._accept()
-        self._selector.unregister(self._server)
-        self._server.close()
-        if not (self._receivers or self._held or self._describers):
+        for letter in self._door.hide():
+            self._serve(letter)
+        if not self._is_busy():
             return True
-        self._listen(lock)
+        self._door.open()
         return False
 
-    def _wait(self, wake_fd: int, lock: int) -> None:
-        busy = bool(self._held or self._kept or self._describers or self._receivers)
+    def _wait(self, wake_fd: int) -> None:
+        busy = self._is_busy()
         rung: set[str] = set()
         for key, _ in self._selector.select(self._patience(busy)):
             source = key.fileobj
-            if source is self._server:
-                self._accept()
-            elif source is self._listener:
+            if source is self._listener:
                 rung = self._listener.hear()
             elif source == wake_fd:
                 with contextlib.suppress(BlockingIOError):
                     os.read(wake_fd, 512)
-            elif isinstance(source, socket.socket):
-                self._receive(source)
+            else:
+                for letter in self._door.take(source):
+                    self._serve(letter)
         self._reap()
-        self._read_requests(rung)
+        if is_look := time.monotonic() >= self._looked + _LOOK_SECONDS:
+            self._look()
+        self._read_requests(rung, of_all=is_look)
         self._give_turns()
         if self._retired:
             self._spares.close()
         elif not self._held:
             self._spares.look()
-        self._renew_sockets(lock)
         if busy:
             self._busy_at = time.monotonic()
+
+    def _look(self) -> None:
+        """What need not be looked at each time that something happens: none of it keeps a task waiting."""
+        self._looked = time.monotonic()
+        self._drop_removed()
+        for kept in self._kept.values():
+            kept.forget_what_is_over()
+        self._door.look()
+        if not self._listener.is_reachable():  # its name was taken away, as that of the door may be
+            self._selector.unregister(self._listener)
+            self._listener.close()
+            self._listener = Listener(self._runtime_dir, kind="f")
+            self._selector.register(self._listener, selectors.EVENT_READ)
         if not self._retired and (sdk_fingerprint() != self._fingerprint or not self._note.exists()):
             self._retired = True  # the library was changed, or the data folder removed
 
@@ -179,50 +163,14 @@ class Forkserver:
         left = due - time.monotonic()
         return min(look, left) if left > 0 else _BUSY_PROCESSOR_SECONDS  # it was due, and the processor is taken
 
-    def _renew_sockets(self, lock: int) -> None:
-        """Cleaners of temporary folders take names away: without new ones, no task could start any more."""
-        if not self._listener.is_reachable():
-            self._selector.unregister(self._listener)
-            self._listener.close()
-            self._listener = Listener(self._runtime_dir, kind="f")
-            self._selector.register(self._listener, selectors.EVENT_READ)
-        if not self._path.exists():
-            self._selector.unregister(self._server)
-            self._server.close()
-            self._listen(lock)
-
     # -- clients -------------------------------------------------------------------------------------------------
 
-    def _accept(self) -> None:
-        while True:
-            try:
-                connection, _ = self._server.accept()
-            except OSError:  # nobody there any more, or no descriptor left for now
-                return
-            connection.setblocking(False)
-            self._receivers[connection] = Receiver(connection)
-            self._selector.register(connection, selectors.EVENT_READ)
-            self._receive(connection)
-
-    def _receive(self, connection: socket.socket) -> None:
-        receiver = self._receivers[connection]
+    def _serve(self, letter: Letter) -> None:
+        connection, body, fds = letter
         try:
-            alive = receiver.feed()
-            taken = receiver.take()
-        except BlockingIOError:
-            return
-        except (OSError, ValueError):
-            alive, taken = False, None
-        if taken is None:
-            if not alive:
-                self._drop(connection)
-            return
-        message, fds = taken
-        self._selector.unregister(connection)
-        del self._receivers[connection]
-        try:
+            message = json.loads(body)
             if message["op"] == "start":
-                self._take_task(connection, message, fds)
+                self._take_task(connection, message, body, fds)
             elif message["op"] == "describe":
                 self._describers[describe_in_child(connection, message)] = connection
         except Exception:  # a message that makes no sense ends its connection, not this process
@@ -231,16 +179,10 @@ class Forkserver:
                 os.close(fd)
             connection.close()
 
-    def _drop(self, connection: socket.socket) -> None:
-        self._selector.unregister(connection)
-        self._receivers.pop(connection).drop()
-        connection.close()
-
-    def _take_task(self, connection: socket.socket, message: dict[str, Any], fds: list[int]) -> None:
+    def _take_task(self, connection: socket.socket, message: dict[str, Any], body: bytes, fds: list[int]) -> None:
         if not fds or fds[0] > self._max_fd:
             raise OSError(errno.EMFILE, "too many tasks wait here; whoever looks at this one tries again")
-        spec = msgspec.convert(message["spec"], TaskSpec)
-        self._hold(Held(spec, LogWriter(TaskFolder(Path(message["folder"])), fds[0]), message, Waiting()))
+        self._hold(Held.of(message, body, fds[0]))
         with contextlib.suppress(OSError):  # who has gone away meanwhile needs no answer
             send(connection, {"ok": True})
         connection.close()
@@ -257,14 +199,9 @@ class Forkserver:
 
     # -- waiting tasks -------------------------------------------------------------------------------------------
 
-    def _read_requests(self, rung: set[str]) -> None:
-        """What was asked of those that were rung for; once a second, and where a bell may have been lost, of all."""
-        now = time.monotonic()
-        if len(rung) >= _MANY_BELLS or now >= self._looked + _LOOK_SECONDS:
-            self._looked = now
-            self._drop_removed()
-            rung = set(self._held)
-        for task_id in rung:
+    def _read_requests(self, rung: set[str], *, of_all: bool) -> None:
+        """What was asked of those that were rung for; of all, where a bell may have been lost."""
+        for task_id in tuple(self._held) if of_all or len(rung) >= _MANY_BELLS else rung:
             if (held := self._held.get(task_id)) is not None:
                 actions, held.requests_read = held.writer.folder.requests(held.requests_read)
                 for action in actions:
@@ -330,7 +267,7 @@ class Forkserver:
         self._queue.remove(held.spec.task_id)
         try:
             with pair.socket:
-                send(pair.socket, {k: held.message[k] for k in ("spec", "folder", "environ")}, [held.writer.fd, slot])
+                send_body(pair.socket, held.message, [held.writer.fd, slot])
         except OSError:
             traceback.print_exc()  # the keeper has died: it is buried by _reap
         os.close(slot)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 from dataclasses import dataclass
+
+from .channel import send_body
 
 __all__ = ["PIPE_BYTES", "Pair", "Runner"]
 
@@ -13,8 +16,9 @@ PIPE_BYTES = 1 << 20
 
 @dataclass
 class Pair:
-    """A keeper that waits for a task, as the forkserver holds it. To be handed ``{"spec", "folder", "environ"}`` over
-    ``socket``, with the descriptors of the locked log and the slot; closed without, it leaves."""
+    """A keeper that waits for a task, as the forkserver holds it. To be handed ``{"op", "spec", "folder", "environ"}``
+    over ``socket``, as the starter has sent it, with the descriptors of the locked log and the slot; closed without, it
+    leaves."""
 
     pid: int
     socket: socket.socket
@@ -27,7 +31,11 @@ class Pair:
 @dataclass
 class Runner:
     """A runner that waits for its task, as its keeper holds it: where to send the task and to write letters, where to
-    read its reports and what it prints."""
+    read its reports and what it prints.
+
+    It is sent two messages: the task, with which it makes itself ready, and ``{"saved", "attempt"}``, with which the
+    worker begins.
+    """
 
     pid: int
     task: socket.socket
@@ -37,3 +45,8 @@ class Runner:
     lent: tuple[int, ...] = ()
     """The runner's own ends of control and reports: held, so that it can open them again when the worker has closed
     them."""
+
+    def prepare(self, task: bytes) -> None:
+        """Sends it its task. One that is dead already takes nothing: its end will tell."""
+        with contextlib.suppress(OSError):
+            send_body(self.task, task)

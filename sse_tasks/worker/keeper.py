@@ -46,6 +46,7 @@ from .attempts import Attempt, Failure
 from .control import ABORT, PAUSE, RESUME
 from .ears import Ears
 from .limits import Usage, result_too_large
+from .metrics import NAMES_LIMIT, MetricsFile, TooManyNamesError
 from .output import OutputFile
 from .pairs import Runner, start_runner
 from .parts import CheckpointFile, ItemsFile, write_result
@@ -55,13 +56,13 @@ from .processes import kill_children, reap, say_title
 __all__ = ["Keeper", "keep"]
 
 _LETTERS = {Signal.PAUSE: PAUSE, Signal.RESUME: RESUME, Signal.ABORT: ABORT}
-_TRIED_AGAIN = frozenset({"progress", "items", "checkpoint"})  # updates whose news the next one says, too
+_TRIED_AGAIN = frozenset({"progress", "items", "metrics", "checkpoint"})  # updates whose news the next one says, too
 _STATE_BYTES = 64 << 20  # a report holds a result, an item or a state: what is larger than all of them is none
 _END_TRIES, _END_SECONDS = 15, 0.2
 
 
 def keep(task: dict[str, Any], log_fd: int, runner: Runner) -> None:
-    """Runs a task to its end in this process, with the runner that waits for it."""
+    """Runs a task to its end in this process, with the runner that has it already."""
     spec = msgspec.convert(task["spec"], TaskSpec)
     writer = LogWriter(TaskFolder(Path(task["folder"])), log_fd)
     say_title(f"sse-task keeper {spec.task_type} {spec.task_id}")
@@ -79,6 +80,8 @@ class Keeper:
         self._state: State = Waiting() if latest is None or latest.started_at is None else Between()
         self._picture = Picture(spec.task_id, latest)
         self._items = ItemsFile(self._folder.path)
+        self._metrics = MetricsFile(self._folder.path)
+        self._metrics_left_out = False
         self._checkpoint = CheckpointFile(self._folder.path)
         self._saved = Throttle()  # of the lines that say so
         self._output_file = OutputFile(self._folder.path, spec.output_limit)
@@ -101,9 +104,18 @@ class Keeper:
         self._first_state()
         while not isinstance(self._state, Ending):
             self._await_turn(task)
-            self._run_attempt(task)
+            self._run_attempt()
             self._close_attempt()
         self._end()
+
+    def rehearse(self, task: dict[str, Any]) -> None:
+        """Goes as far as to let the worker begin, and lets go of everything: for ``rehearsal``."""
+        self._first_state()
+        self._await_turn(task)
+        self._begin()
+        if self._attempt is not None:
+            self._attempt.close()
+        self._let_go()
 
     def _first_state(self) -> None:
         """What was asked before, in one step: the forkserver has written those lines already."""
@@ -128,21 +140,25 @@ class Keeper:
     def _turn_due(self) -> float | None:
         return self._turn_at if self._state in (Waiting(), Between()) else None
 
-    def _run_attempt(self, task: dict[str, Any]) -> None:
-        """Gives the runner its task and listens until it is gone."""
+    def _run_attempt(self) -> None:
+        """Lets the worker begin and listens until its runner is gone."""
         if self._attempt is None or isinstance(self._state, Ending):
             return
-        self._attempt.give({**task, "saved": self._checkpoint.saved(), "attempt": self._picture.attempt})
-        self._usage = Usage(self._spec, self._folder.path)
+        self._begin()
         while self._attempt.exit_status is None:
             self._wait()
+
+    def _begin(self) -> None:
+        assert self._attempt is not None
+        self._attempt.begin(self._checkpoint.saved(), self._picture.attempt)
+        self._usage = Usage(self._spec, self._folder.path)
 
     # -- what comes in -------------------------------------------------------------------------------------------
 
     def _wait(self) -> None:
         """Waits for the next thing to happen and deals with everything that has."""
-        moments = [self._picture.due(), self._items.due(), self._checkpoint.due(), self._saved.due(), self._turn_due(),
-                   self._timeout_at()]
+        moments = [self._picture.due(), self._items.due(), self._metrics.due(), self._checkpoint.due(),
+                   self._saved.due(), self._turn_due(), self._timeout_at()]
         if self._attempt is not None:
             moments += [self._attempt.deadline, self._usage.due()]
         heard = self._ears.wait(min((moment for moment in moments if moment is not None), default=math.inf))
@@ -180,13 +196,21 @@ class Keeper:
         lines = self._attempt.reports(ready) if self._attempt else None
         if lines is None:
             return False
-        for line in lines:
+        for line in filter(None, lines):
             try:
                 self._take(line[:1], line[1:])
+            except TooManyNamesError:
+                self._leave_metric_out()
             except (ValueError, KeyError, TypeError, AttributeError, RecursionError):  # somebody else wrote there
                 self._output_file.write(b"[sse_tasks: a report of the worker was garbled and is left out]\n")
         self._items.flush()
         return True
+
+    def _leave_metric_out(self) -> None:
+        if not self._metrics_left_out:
+            self._metrics_left_out = True
+            self._output_file.write(b"[sse_tasks: a task may have %d metrics; those of further names are left out]\n"
+                                    % NAMES_LIMIT)
 
     def _pump_output(self, ready: set[int]) -> bool:
         data = self._attempt.output(ready) if self._attempt else b""
@@ -199,9 +223,12 @@ class Keeper:
             self._picture.take(msgspec.json.decode(body))
         elif kind == b"I":
             self._items.add(body)
+        elif kind == b"M":
+            self._metrics.add(body)
         elif kind == b"C":
             self._items.flush()
-            self._checkpoint.set(body, self._items.size)
+            self._metrics.flush()
+            self._checkpoint.set(body, self._items.size, self._metrics.size)
         elif kind == b"S":
             self._handle(PauseReached())
         elif kind in (b"R", b"E", b"A") and self._attempt.failure is not None:
@@ -280,6 +307,7 @@ class Keeper:
                 self._checkpoint.flush(force=True)
             if not isinstance(self._state, Ending):
                 self._items.flush()
+                self._metrics.flush(force=stands)
                 self._write("status")
         if wish in _LETTERS:
             self._tell(wish)  # type: ignore[arg-type]
@@ -297,8 +325,9 @@ class Keeper:
         self._attempt.tell(_LETTERS[wish])
 
     def _write(self, kind: str, **fields: Any) -> None:
-        self._picture.items = self._items.count
+        self._picture.items, self._picture.metrics = self._items.count, self._metrics.count
         self._items.counted()
+        self._metrics.counted()
         try:
             self._writer.append(self._picture.update(kind, self._state, **fields))
         except OSError as error:
@@ -310,10 +339,13 @@ class Keeper:
 
     def _flush(self) -> None:
         """Writes what its throttle lets through now."""
+        self._metrics.flush()
         if self._picture.is_due():
             self._write("progress")
         elif self._items.is_due():
             self._write("items")
+        elif self._metrics.is_due():
+            self._write("metrics")
         if self._checkpoint.is_due():
             self._checkpoint.flush()
             self._saved.dirty = True
@@ -369,9 +401,11 @@ class Keeper:
     def _prepare(self, following: NextAttempt) -> None:
         """For another attempt all is as the last saved state left it."""
         self._items.flush()
+        self._metrics.flush(force=True)
         self._checkpoint.flush(force=True)
         cut_items(self._folder, self._picture.attempt)
         self._items = ItemsFile(self._folder.path)
+        self._metrics = MetricsFile(self._folder.path)
         self._temp_dir()
         self._picture.announce(following.number, following.message)
         self._turn_at = time.monotonic() + following.delay
@@ -380,9 +414,12 @@ class Keeper:
     def _temp_dir(self) -> None:
         """A new one, where an earlier attempt may have left something."""
         if self._spec.temp_dir:
-            shutil.rmtree(self._spec.temp_dir, ignore_errors=True)
             try:
-                os.mkdir(self._spec.temp_dir, mode=0o700)  # one that somebody else made in its place is not taken
+                try:
+                    os.mkdir(self._spec.temp_dir, mode=0o700)
+                except FileExistsError:
+                    shutil.rmtree(self._spec.temp_dir, ignore_errors=True)
+                    os.mkdir(self._spec.temp_dir, mode=0o700)  # one that is somebody else's is not taken
             except OSError as error:
                 self._disk_full(error)
 
@@ -396,12 +433,16 @@ class Keeper:
         try:
             self._items.flush()
             self._checkpoint.flush(force=True)
+            self._metrics.flush(force=True)
         except OSError as error:
             self._disk_full(error)
             self._items.drop()
         self._usage.close()
         self._picture.set_paused(False)
         self._handle_gone()
+        self._let_go()
+
+    def _let_go(self) -> None:
         self._ears.close()
         self._bell.close()
         self._writer.close()
@@ -414,7 +455,7 @@ class Keeper:
             fields["code"] = "terminated"
         if self._left:
             fields["message"] = f"These processes could not be ended: {', '.join(map(str, self._left))}."
-        self._picture.items = self._items.written
+        self._picture.items, self._picture.metrics = self._items.written, self._metrics.count
         self._write_end(self._picture.update(fields.pop("type"), self._state, **fields))
         self._bell.ring(self._spec.task_id, to="mf")
 

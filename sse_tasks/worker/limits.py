@@ -10,25 +10,17 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
+from ..sizes import say_size
 from ..types import TaskSpec
 from .processes import Process, descendants
 from .recorded import Record
 
-__all__ = ["Exceeded", "OutOfMemory", "Usage", "file_bytes", "result_too_large", "size_in_words"]
+__all__ = ["Exceeded", "OutOfMemory", "Usage", "file_bytes", "result_too_large"]
 
 _LOOK_SECONDS = 1.0
 _FIRST_LOOK_SECONDS = 0.2
 _SHARE = 50  # a look that took a moment is followed by fifty such moments without one
 _NEAR = 0.8  # of the machine's memory: then a SIGKILL is likely the kernel's
-
-
-def size_in_words(size: int) -> str:
-    """``size`` bytes for people: ``17 bytes``, ``912.3 MiB``."""
-    amount, units = float(size), iter(("KiB", "MiB", "GiB", "TiB", "PiB"))
-    unit = "byte" if size == 1 else "bytes"
-    while amount >= 1024 and (larger := next(units, None)):
-        amount, unit = amount / 1024, larger
-    return f"{amount:.1f}".removesuffix(".0") + f" {unit}"
 
 
 class Exceeded(NamedTuple):
@@ -44,6 +36,7 @@ class Usage:
     def __init__(self, spec: TaskSpec, folder: Path) -> None:
         self._spec = spec
         self._files = folder / "files"
+        self._metrics = folder / "metrics.jsonl"
         self._record = Record(folder)
         self._due = time.monotonic() + _FIRST_LOOK_SECONDS
         self.resident = 0
@@ -78,16 +71,16 @@ class Usage:
         if used <= limit:
             return None
         count = len(tree)
-        return Exceeded("memory", f"The task took {size_in_words(used)} of memory with its {count} "
-                        f"process{'es' if count != 1 else ''}; {size_in_words(limit)} are allowed "
+        return Exceeded("memory", f"The task took {say_size(used)} of memory with its {count} "
+                        f"process{'es' if count != 1 else ''}; {say_size(limit)} are allowed "
                         "(TaskManager.memory_limit).")
 
     def files(self) -> Exceeded | None:
-        """Whether there is more in ``files/`` than there may be."""
-        used, limit = file_bytes(self._files), self._spec.files_limit
+        """Whether there is more in ``files/``, with the metrics, than there may be."""
+        used, limit = file_bytes(self._files) + _size_of(self._metrics), self._spec.files_limit
         if used <= limit:
             return None
-        return Exceeded("files_limit", f"The task's files take {size_in_words(used)}; {size_in_words(limit)} are "
+        return Exceeded("files_limit", f"The task's files take {say_size(used)}; {say_size(limit)} are "
                         "allowed (TaskManager.files_limit). They are kept.")
 
     def close(self) -> None:
@@ -97,7 +90,7 @@ class Usage:
 
 def result_too_large(size: int, limit: int) -> str:
     """The sentence for a result of ``size`` bytes."""
-    return (f"The worker's result takes {size_in_words(size)}; {size_in_words(limit)} are allowed "
+    return (f"The worker's result takes {say_size(size)}; {say_size(limit)} are allowed "
             "(TaskManager.result_limit). Write it to ctx.files, or emit it in parts.")
 
 
@@ -119,6 +112,13 @@ def file_bytes(folder: Path) -> int:
         except OSError:
             continue
     return total
+
+
+def _size_of(path: Path) -> int:
+    try:
+        return os.lstat(path).st_size
+    except OSError:
+        return 0
 
 
 def _proportional(process: Process) -> int:

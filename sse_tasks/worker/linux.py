@@ -12,6 +12,7 @@ import signal
 import time
 import traceback
 from collections.abc import Callable
+from functools import cache
 
 from .identity import MARK, NO_TASK, Process
 
@@ -77,8 +78,10 @@ def fork_into(life: Callable[[], object], *keep: int) -> int:
         os._exit(status)
 
 
+@cache
 def _memory(first_field: int) -> tuple[int, int]:
-    """Two neighbouring addresses of /proc/self/stat, by the number of the first (see proc(5))."""
+    """Two neighbouring addresses of /proc/self/stat, by the number of the first (see proc(5)): those of arguments and
+    environment, which are the same in all that is forked."""
     with open("/proc/self/stat", "rb") as file:
         fields = file.read().rpartition(b")")[2].split()
     return int(fields[first_field - 3]), int(fields[first_field - 2])
@@ -123,9 +126,11 @@ def marked(task_id: str) -> list[int]:
 
 
 def _is_zombie(pid: int) -> bool:
+    """Whether nothing of it is left. While the main thread alone is dead, the others hold its files."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
-            return file.read().rpartition(b")")[2].split()[0] in (b"Z", b"X")
+            fields = file.read().rpartition(b")")[2].split()
+            return fields[0] in (b"Z", b"X") and int(fields[17]) <= 1
     except OSError:
         return True
 

@@ -6,7 +6,7 @@ import os
 import re
 from pathlib import Path
 
-from .limits import size_in_words
+from ..sizes import say_size
 
 __all__ = ["OutputFile"]
 
@@ -14,6 +14,8 @@ _SAFELY = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK  # the folder is the work
 _LEAST_BYTES = 1024  # a smaller limit counts as this: head, tail and what is said between them need some room
 _CHUNK_BYTES = 1 << 20
 _NEARBY_BYTES = 4096  # so far a line's begin is looked for
+_CHARACTER = re.compile(rb"[^\x80-\xbf]")
+_BEGUN = re.compile(rb"([\xc0-\xff]|[\xe0-\xff][\x80-\xbf]|[\xf0-\xff][\x80-\xbf]{2})\Z")
 _SAID = re.compile(rb"\[sse_tasks: [^\n]{1,20} \(([0-9]+) bytes\) of output left out here\]\n")
 
 
@@ -63,15 +65,15 @@ class OutputFile:
         if not self._said and self._size < self._quarter:  # the head is not whole yet
             piece, data = data[:self._quarter - self._size], data[self._quarter - self._size:]
             self._size += _write_all(fd, piece)
-        head = self._head if self._said else _line_end(os.pread(fd, _NEARBY_BYTES, max(
-            0, self._quarter - _NEARBY_BYTES)), self._quarter)
+        nearby = min(_NEARBY_BYTES, self._quarter)
+        head = self._head if self._said else _line_end(os.pread(fd, nearby, self._quarter - nearby), self._quarter)
         tail = self._size + len(data) - self._quarter  # where it begins, as if data were there
         if tail < self._size:
             tail += _line_begin(os.pread(fd, _NEARBY_BYTES, tail))
         else:
             tail += _line_begin(data[tail - self._size:tail - self._size + _NEARBY_BYTES])
         self._left_out += tail - head - self._said
-        said = (f"[sse_tasks: {size_in_words(self._left_out)} ({self._left_out} bytes) of output left out here]\n"
+        said = (f"[sse_tasks: {say_size(self._left_out)} ({self._left_out} bytes) of output left out here]\n"
                 ).encode("ascii")
         partial = self._path.with_name("output.log.partial")
         new = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | _SAFELY, 0o600)
@@ -92,14 +94,23 @@ class OutputFile:
 
 
 def _line_end(before: bytes, end: int) -> int:
-    """The end of the last line in ``before``, which ends at ``end``; ``end`` where none is nearby."""
+    """The end of the last line in ``before``, which ends at ``end``; where none is nearby, of its last character."""
     newline = before.rfind(b"\n")
-    return end if newline < 0 else end - len(before) + newline + 1
+    return end - _begun_character(before) if newline < 0 else end - len(before) + newline + 1
 
 
 def _line_begin(data: bytes) -> int:
-    """Where the first line begins in ``data``; 0 where none does."""
-    return data.find(b"\n") + 1
+    """Where the first line begins in ``data``; where none does, the first character."""
+    newline = data.find(b"\n")
+    if newline < 0 and (character := _CHARACTER.search(data[:4])):
+        return character.start()
+    return newline + 1
+
+
+def _begun_character(data: bytes) -> int:
+    """How many bytes at the end of ``data`` are the begin of a character of UTF-8 that has more of them."""
+    begun = _BEGUN.search(data[-3:])
+    return len(begun[0]) if begun else 0
 
 
 def _copy(source: int, target: int, begin: int, end: int) -> None:

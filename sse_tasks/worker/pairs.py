@@ -6,8 +6,8 @@ from .handles import PIPE_BYTES, Pair, Runner
 from .start_method import forks
 
 if forks():
-    from .forking import start_pair, start_runner
+    from .forking import prepare, start_pair, start_runner
 else:
-    from .spawning import start_pair, start_runner
+    from .spawning import prepare, start_pair, start_runner
 
-__all__ = ["PIPE_BYTES", "Pair", "Runner", "start_pair", "start_runner"]
+__all__ = ["PIPE_BYTES", "Pair", "Runner", "prepare", "start_pair", "start_runner"]

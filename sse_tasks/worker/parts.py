@@ -12,14 +12,14 @@ import msgspec
 
 from .picture import MIN_INTERVAL_SECONDS, Throttle
 
-__all__ = ["CheckpointFile", "ItemsFile", "write_result"]
+__all__ = ["CheckpointFile", "ItemsFile", "append_lines", "whole_lines", "write_result"]
 
 
 # The folder is the worker's, too: a FIFO that it put there must not stop the keeper, nor a link lead it elsewhere.
 _SAFELY = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 
 
-def _append(path: Path, lines: list[bytes]) -> None:
+def append_lines(path: Path, lines: list[bytes]) -> None:
     """Writes the lines and empties the list. A full disk takes as many as fit, whole ones, and leaves the others there.
 
     Raises OSError.
@@ -46,6 +46,26 @@ def _write_all(fd: int, data: bytes) -> None:
         view = view[os.write(fd, view):]
 
 
+def whole_lines(path: Path) -> tuple[int, int]:
+    """How many lines a file has, and their bytes; one that a death cut short is taken away."""
+    try:
+        fd = os.open(path, os.O_RDWR | _SAFELY)
+    except OSError:
+        return 0, 0
+    count = size = end = 0
+    try:
+        while data := os.read(fd, 1 << 20):
+            if newlines := data.count(b"\n"):
+                count += newlines
+                end = size + data.rfind(b"\n") + 1
+            size += len(data)
+        if end < size:
+            os.ftruncate(fd, end)
+    finally:
+        os.close(fd)
+    return count, end
+
+
 class ItemsFile:
     """``items.jsonl``, and ``items.exact.jsonl`` for those that JSON says roughly: ``{"at": offset, "item": …}``.
 
@@ -58,26 +78,7 @@ class ItemsFile:
         self._lines: list[bytes] = []
         self._exact: list[bytes] = []
         self._throttle = Throttle()
-        self.count, self.size = self._found()
-
-    def _found(self) -> tuple[int, int]:
-        """How many lines there are, and their bytes; one that a death cut short is taken away."""
-        try:
-            fd = os.open(self._path, os.O_RDWR | _SAFELY)
-        except OSError:
-            return 0, 0
-        count = size = end = 0
-        try:
-            while data := os.read(fd, 1 << 20):
-                if newlines := data.count(b"\n"):
-                    count += newlines
-                    end = size + data.rfind(b"\n") + 1
-                size += len(data)
-            if end < size:
-                os.ftruncate(fd, end)
-        finally:
-            os.close(fd)
-        return count, end
+        self.count, self.size = whole_lines(self._path)
 
     def add(self, body: bytes) -> None:
         """One item as the runner sent it. On the disk with the next ``flush``. Raises DecodeError for what is none."""
@@ -94,8 +95,8 @@ class ItemsFile:
         if not self._lines:
             return False
         if self._exact:
-            _append(self._exact_path, self._exact)
-        _append(self._path, self._lines)
+            append_lines(self._exact_path, self._exact)
+        append_lines(self._path, self._lines)
         self._throttle.dirty = True
         return True
 
@@ -123,12 +124,12 @@ class ItemsFile:
 
 
 class CheckpointFile:
-    """``checkpoint.json``: the last saved state and the length of ``items.jsonl`` that belongs to it."""
+    """``checkpoint.json``: the last saved state, and the lengths of items and metrics that belong to it."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._path = folder / "checkpoint.json"
-        self._pending: tuple[bytes, int] | None = None
+        self._pending: tuple[bytes, int, int] | None = None
         self._written = -MIN_INTERVAL_SECONDS
 
     def saved(self) -> Any:
@@ -138,8 +139,8 @@ class CheckpointFile:
         except (OSError, ValueError, KeyError):
             return None
 
-    def set(self, state: bytes, items_bytes: int) -> None:
-        self._pending = (state, items_bytes)
+    def set(self, state: bytes, items_bytes: int, metrics_bytes: int) -> None:
+        self._pending = (state, items_bytes, metrics_bytes)
 
     def due(self) -> float | None:
         return None if self._pending is None else self._written + MIN_INTERVAL_SECONDS
@@ -152,7 +153,7 @@ class CheckpointFile:
         """Saves the latest state: both files are on the disk before the name changes."""
         if self._pending is None or not (force or self.is_due()):
             return
-        state, items_bytes = self._pending
+        state, items_bytes, metrics_bytes = self._pending
         try:
             fd = os.open(self._folder / "items.jsonl", os.O_RDONLY | _SAFELY)
         except FileNotFoundError:
@@ -160,7 +161,8 @@ class CheckpointFile:
         else:
             os.fsync(fd)
             os.close(fd)
-        _replace(self._path, b'{"items_bytes":%d,"state":%s}' % (items_bytes, state))
+        _replace(self._path, b'{"items_bytes":%d,"metrics_bytes":%d,"state":%s}' % (
+            items_bytes, metrics_bytes, state))
         self._pending = None
         self._written = time.monotonic()
 

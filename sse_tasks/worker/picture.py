@@ -10,10 +10,15 @@ import msgspec
 from ..states import State, requested_of, status_of
 from ..types import TaskUpdate, now_iso
 
-__all__ = ["Picture", "Throttle"]
+__all__ = ["MIN_INTERVAL_SECONDS", "Picture", "Throttle", "interval_seconds"]
 
 MIN_INTERVAL_SECONDS = 0.05
 INTERVALS_PER_LIFE = 20_000  # a log stays under some tens of megabytes a day
+
+
+def interval_seconds(running: float) -> float:
+    """The least time between two lines of one kind in a task that has run so many seconds."""
+    return max(MIN_INTERVAL_SECONDS, running / INTERVALS_PER_LIFE)
 
 
 class Throttle:
@@ -28,7 +33,7 @@ class Throttle:
         """The moment (``time.monotonic``) when there is something to write, or None."""
         if not self.dirty:
             return None
-        return self._written + max(MIN_INTERVAL_SECONDS, (self._written - self._began) / INTERVALS_PER_LIFE)
+        return self._written + interval_seconds(self._written - self._began)
 
     def is_due(self) -> bool:
         moment = self.due()
@@ -44,6 +49,7 @@ class Picture:
 
     def __init__(self, task_id: str, latest: TaskUpdate | None) -> None:
         self.items = 0
+        self.metrics = 0
         self._task_id = task_id
         self._message = latest.message if latest else None
         self._progress: dict[str, Any] | None = (
@@ -107,6 +113,7 @@ class Picture:
         self._throttle.written()
         return {"type": kind, "taskId": self._task_id, "timestamp": now_iso(), "status": status_of(state),
                 "message": self._message, "progress": self._progress, "requested": requested_of(state),
-                "items": self.items or None, "attempt": self.attempt, "startedAt": self._started_at,
+                "items": self.items or None, "metrics": self.metrics or None, "attempt": self.attempt,
+                "startedAt": self._started_at,
                 "pausedSeconds": round(self._paused_seconds, 3) or None,
                 **{k: v for k, v in fields.items() if v is not None}}

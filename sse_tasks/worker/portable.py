@@ -149,15 +149,30 @@ def facts_of(pid: int) -> Process | None:
         process = psutil.Process(pid)
         if not _is_alive(process):
             return None
-        return Process(pid, int(process.create_time() * 1000), process.memory_info().rss)
+        return Process(pid, _started_at(process), process.memory_info().rss)
     except psutil.Error:
         return None
 
 
+def _started_at(process: psutil.Process) -> int:
+    """In the system's own unit where it shows that: as ``linux`` says it, so that each understands what the other has
+    written down, and whatever becomes of the clock. Else in milliseconds."""
+    try:
+        with open(f"/proc/{process.pid}/stat", "rb") as file:
+            return int(file.read().rpartition(b")")[2].split()[19])
+    except (OSError, IndexError, ValueError):
+        return int(process.create_time() * 1000)
+
+
 def descendants(pid: int) -> list[Process]:
-    """The living processes below ``pid``, parents before their children."""
+    """The living processes below ``pid``, parents before their children; of this one's also those that were seen below
+    it before and have lost their parent since, with what is below them."""
     try:
         below = psutil.Process(pid).children(recursive=True)
+        if pid == os.getpid():
+            orphans = [process for process in _seen.values() if process not in below and _is_alive(process)]
+            below += orphans + [child for orphan in orphans for child in orphan.children(recursive=True)]
+            below = list(dict.fromkeys(below))
     except psutil.Error:
         return []
     return [facts for process in below if (facts := facts_of(process.pid)) is not None]
@@ -167,7 +182,7 @@ def kill_process(process: Process) -> None:
     """Kills it if it is still this one."""
     try:
         found = psutil.Process(process.pid)
-        if int(found.create_time() * 1000) == process.started:
+        if _started_at(found) == process.started:
             found.kill()
     except psutil.Error:
         pass
@@ -216,9 +231,12 @@ def _parent(process: psutil.Process) -> int | None:
 
 
 def _is_alive(process: psutil.Process) -> bool:
-    """Whether it is still this process, and not just waited for."""
+    """Whether it is still this process, and not just waited for. One whose main thread alone is dead holds its files
+    still: it lives until the others are."""
     try:
-        return process.is_running() and process.status() not in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
+        if not process.is_running():
+            return False
+        return process.status() not in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD) or process.num_threads() > 1
     except psutil.Error:
         return False
 

@@ -1,10 +1,12 @@
 """The runner: the process that runs one task's worker, and only that one.
 
-It is started by its keeper, waits for its task on a socket, and reports over a pipe, one line each:
+It is started by its keeper, waits for its task on a socket, and reports over a pipe, one line each, empty ones between
+them:
 
 ====  =====================================================================
 ``P``  progress: JSON of ``{"progress": …, "message": …}``
 ``I``  an item: its JSON, and behind a tab its exact form where that differs
+``M``  a point of a metric: JSON of ``{"name": …, "value": …, "step": …, "timestamp": …}``
 ``C``  a checkpoint's state, in Python's dialect of JSON
 ``S``  it stands still
 ``R``  the worker's result as JSON; what else Python needs of it lies in the folder
@@ -30,6 +32,7 @@ import tempfile
 import threading
 import time
 import traceback
+from collections.abc import Callable
 from os import _exit, getpid, write
 from pathlib import Path
 from types import TracebackType
@@ -39,14 +42,18 @@ import msgspec
 
 from ..errors import InvalidInputError, SseTasksError, TaskAborted, TaskError, WorkerLoadError
 from ..folder import TaskFolder
+from ..items import write_item_schema
 from ..registry import InvalidOutputError, Worker, load_worker
-from ..types import TaskSpec
+from ..types import TaskSpec, now_iso
 from ..wire import encode
-from .channel import receive
+from .bar_hooks import follow_bars
+from .bars import Bars
+from .channel import Receiver
 from .context import AsyncTaskContext, TaskContext
 from .control import Control
 from .limits import result_too_large
 from .line import Line, LineCutError, out_of_the_way
+from .log_output import show_logs
 from .processes import MARK, die_with_parent, say_title, write_mark
 from .results import drop_result, keep_result, kept_bytes
 
@@ -76,7 +83,8 @@ class Pipe:
         self._lock = threading.Lock()  # a thread that isn't here may have held it
 
     def send(self, kind: str, body: str = "") -> None:
-        data = memoryview(f"{kind}{body}\n".encode("ascii"))
+        # What the worker may have written there itself, in mid-line, must not take a report with it.
+        data = memoryview(f"\n{kind}{body}\n".encode("ascii"))
         with self._lock:
             self._take_turn(fcntl.LOCK_EX)
             self._line.write(data)
@@ -96,6 +104,12 @@ class Pipe:
     def item(self, wire: str, exact: str | None) -> None:
         self.send("I", wire if exact is None else f"{wire}\t{exact}")
 
+    def metric(self, name: str, value: float | None, step: float | None) -> None:
+        point: dict[str, Any] = {"name": name, "value": value}
+        if step is not None:
+            point["step"] = step
+        self.send("M", encode(point | {"timestamp": now_iso()})[0])
+
     def state(self, exact: str) -> None:
         self.send("C", exact)
 
@@ -103,10 +117,12 @@ class Pipe:
         self.send("S")
 
 
-def main(task_socket: socket.socket, control_fd: int, pipe_fd: int, keeper: int) -> NoReturn:
-    """The process's life. ``keeper`` is its parent's pid. Never returns."""
+def main(task_socket: socket.socket, control_fd: int, pipe_fd: int, keeper: int,
+         rehearse: Callable[[], None] | None = None) -> NoReturn:
+    """The process's life. ``keeper`` is its parent's pid. ``rehearse`` is called before it waits for its task. Never
+    returns."""
     try:
-        _live(task_socket, control_fd, pipe_fd, keeper)
+        _live(task_socket, control_fd, pipe_fd, keeper, rehearse)
     except LineCutError as error:
         _say(f"{error.strerror}")
     except BaseException:  # it must not return into the keeper's code
@@ -115,23 +131,32 @@ def main(task_socket: socket.socket, control_fd: int, pipe_fd: int, keeper: int)
         _exit(1)
 
 
-def _live(task_socket: socket.socket, control_fd: int, pipe_fd: int, keeper: int) -> None:
+def _live(task_socket: socket.socket, control_fd: int, pipe_fd: int, keeper: int,
+          rehearse: Callable[[], None] | None) -> None:
     die_with_parent(keeper)
     os.setpgid(0, 0)  # a worker's killpg(0) must not reach keeper and forkserver
     pipe = Pipe(out_of_the_way(pipe_fd))
     control = Control(out_of_the_way(control_fd), pipe.paused)
     control.listen()
-    message = receive(task_socket)
-    if message is None:
-        _exit(0)
-    task_socket.close()
-    task = message[0]
+    _open_streams()
+    if rehearse is not None:
+        with contextlib.suppress(Exception):  # what is wrong with it the forkserver's log says
+            rehearse()
+    receiver = Receiver(task_socket)
+    task = _receive(receiver)
     spec = msgspec.convert(task["spec"], TaskSpec)
     folder = TaskFolder(Path(task["folder"]))
+    fault = _enter(spec, task["environ"])
+    bars = Bars(control, pipe)
+    follow_bars(bars)
+    show_logs()
+    begin = _receive(receiver)  # not before the log says that the task runs
+    task_socket.close()
     try:
-        _enter(spec, task["environ"])
+        if fault is not None:
+            raise fault
         worker = _load(spec)
-        outcome = _run(worker, spec, folder, control, pipe, task)
+        outcome = _run(worker, spec, folder, control, pipe, begin, bars)
     except SseTasksError as error:
         outcome = "E", {"code": error.code, "error": str(error)}
     except OSError as error:
@@ -142,8 +167,23 @@ def _live(task_socket: socket.socket, control_fd: int, pipe_fd: int, keeper: int
     _leave()
 
 
-def _enter(spec: TaskSpec, environ: dict[str, str]) -> None:
-    """Makes this process the task's: mark, environment, folder, import path, output."""
+def _receive(receiver: Receiver) -> dict[str, Any]:
+    """What the keeper sends next: it may have come already. Where it sends no more, this process has nothing to do."""
+    while (given := receiver.take()) is None:
+        if not receiver.feed():
+            _exit(0)
+    return given[0]
+
+
+def _open_streams() -> None:
+    """Input and output of the task, whatever the process that this one was forked from had made of its own."""
+    sys.stdout = open(1, "w", 1, "utf-8", "backslashreplace", closefd=False)  # noqa: SIM115 - for the process's life
+    sys.stderr = open(2, "w", 1, "utf-8", "backslashreplace", closefd=False)  # noqa: SIM115
+    sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115
+
+
+def _enter(spec: TaskSpec, environ: dict[str, str]) -> OSError | None:
+    """Makes this process the task's: mark, environment, folder, import path. Gives what stands in the way of it."""
     write_mark(spec.task_id)
     os.environ.clear()
     os.environ.update(environ)
@@ -156,14 +196,15 @@ def _enter(spec: TaskSpec, environ: dict[str, str]) -> None:
             file.write("500")
     except OSError:
         pass
-    sys.stdout = open(1, "w", 1, "utf-8", "backslashreplace", closefd=False)  # noqa: SIM115 - for the process's life
-    sys.stderr = open(2, "w", 1, "utf-8", "backslashreplace", closefd=False)  # noqa: SIM115
-    sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115
-    os.chdir(spec.cwd)
+    try:
+        os.chdir(spec.cwd)
+    except OSError as error:
+        return error
     if spec.sys_path:  # none: another interpreter than the starter's, with a path of its own
         sys.path[:] = spec.sys_path
     sys.argv[:] = [spec.task_type]
     tempfile.tempdir = None  # the forkserver may have asked for it already
+    return None
 
 
 def _load(spec: TaskSpec) -> Worker:
@@ -176,8 +217,9 @@ def _load(spec: TaskSpec) -> Worker:
 
 
 def _run(worker: Worker, spec: TaskSpec, folder: TaskFolder, control: Control, pipe: Pipe,
-         task: dict[str, Any]) -> tuple[str, Any]:
+         begin: dict[str, Any], bars: Bars) -> tuple[str, Any]:
     arguments = worker.convert(spec.input)
+    write_item_schema(folder, worker.item_schema())
     log = logging.getLogger("sse_tasks.task")
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S"))
@@ -185,8 +227,9 @@ def _run(worker: Worker, spec: TaskSpec, folder: TaskFolder, control: Control, p
     log.setLevel(logging.INFO)
     log.propagate = False
     context = (AsyncTaskContext if worker.is_async else TaskContext)(
-        task_id=spec.task_id, input=spec.input, files=folder.files_path, saved=task["saved"], attempt=task["attempt"],
+        task_id=spec.task_id, input=spec.input, files=folder.files_path, saved=begin["saved"], attempt=begin["attempt"],
         log=log, control=control, reporter=pipe, item_limit=spec.item_limit)
+    bars.context = context
     control.hold = not worker.takes_ctx
     pid = getpid()
     try:

@@ -12,6 +12,7 @@ __all__ = ["Spares"]
 
 COUNT = 2
 WAIT_SECONDS = 0.05  # after a start, before its replacement is made: the new task goes first
+BUSY_SECONDS = 1.0  # likewise where others want the processor, too: by then nobody starts one task after the other
 KEPT_SECONDS = 60.0  # after the last start
 
 
@@ -46,12 +47,14 @@ class Spares:
         return time.monotonic() < self._taken_at + KEPT_SECONDS
 
     def look(self) -> None:
-        """Makes one that is missing while nobody else waits for the processor; gives all back when idle."""
+        """Makes one that is missing, at once while nobody else waits for the processor; gives all back when idle."""
+        waited = time.monotonic() - self._taken_at
         if not self._is_wanted():
             self.close()
-        elif len(self._pairs) < COUNT and time.monotonic() >= self._taken_at + WAIT_SECONDS and _is_processor_free():
+        elif len(self._pairs) < COUNT and (
+                waited >= BUSY_SECONDS or (waited >= WAIT_SECONDS and _is_processor_free())):
             try:
-                self._pairs.append(start_pair())
+                self._pairs.append(start_pair(ahead=True))
             except OSError:  # no process or memory left for now
                 traceback.print_exc()
                 self._taken_at = time.monotonic()

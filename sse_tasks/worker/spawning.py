@@ -17,13 +17,14 @@ from typing import Any
 import msgspec
 
 from ..types import TaskSpec
+from .channel import to_body
 from .handles import PIPE_BYTES, Pair, Runner
 from .identity import MARK, TREE
 from .portable import remember_started
 from .processes import descriptor_limit
 from .start_method import INTERPRETER, VARIABLE
 
-__all__ = ["start_interpreter", "start_pair", "start_runner", "wide_pair"]
+__all__ = ["prepare", "start_interpreter", "start_pair", "start_runner", "wide_pair"]
 
 _RESET = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)  # an ignored signal stays so in a new program
 
@@ -62,7 +63,11 @@ def wide_pair() -> tuple[socket.socket, socket.socket]:
     return pair
 
 
-def start_pair() -> Pair:
+def prepare() -> None:
+    """Nothing: what a new interpreter does has no use of what this one has done."""
+
+
+def start_pair(*, ahead: bool = False) -> Pair:
     """A keeper. It makes its runner when it is given a task."""
     ours, theirs = wide_pair()
     tree = secrets.token_hex(13)
@@ -78,7 +83,7 @@ def start_pair() -> Pair:
 
 
 def start_runner(task: dict[str, Any] | None = None) -> Runner:
-    """A runner with its task's environment, below this process, its keeper."""
+    """A runner with its task and the task's environment, below this process, its keeper."""
     if task is None:
         raise ValueError("a new interpreter needs to know its task's mark")
     spec = msgspec.convert(task["spec"], TaskSpec)
@@ -100,4 +105,6 @@ def start_runner(task: dict[str, Any] | None = None) -> Runner:
         for fd in (control_read, reports_write, output_write, leash_read):
             os.close(fd)
     remember_started(pid, leash=leash)
-    return Runner(pid, task_ours, control, reports, output)
+    runner = Runner(pid, task_ours, control, reports, output)
+    runner.prepare(to_body(task))
+    return runner

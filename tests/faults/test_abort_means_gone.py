@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sse_tasks.task_manager import TaskManager
+from sse_tasks.worker.start_method import forks
 
 from ..places import Place, Task, kill, wait_for
 from .abort_rounds import HOWS, SMALLEST_TREES, Tree, abort_rounds, manager_of
@@ -24,7 +25,7 @@ def test_twenty_aborted_tasks_leave_nothing(place: Place) -> None:
     assert len(HOWS) <= 20 and SMALLEST_TREES.keys() <= set(HOWS)
 
 
-@pytest.mark.parametrize("how", ["sessions", "stopped", "hops", "swallows"])
+@pytest.mark.parametrize("how", ["sessions", "stopped", *(["hops"] if forks() else []), "swallows"])
 def test_a_paused_task_that_is_aborted_leaves_nothing(shared_place: Place, manager: TaskManager, how: str) -> None:
     """An abort while it stands still, or on its way there."""
     tree = Tree(shared_place, "be_stubborn", manager=manager, how=how)
@@ -73,7 +74,7 @@ def test_a_task_whose_processes_are_killed_leaves_nothing(
 
 def test_a_timeout_leaves_nothing(shared_place: Place, manager: TaskManager) -> None:
     """It ends what an abort would end."""
-    tree = Tree(shared_place, "leave_a_tree", manager=manager, how="wait", timeout=1.5)
+    tree = Tree(shared_place, "leave_a_tree", manager=manager, how="wait", timeout=1.5 if forks() else 10)
     tree.grow(4)
 
     wait_for("the end", tree.has_ended)

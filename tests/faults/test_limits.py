@@ -99,6 +99,18 @@ def test_the_output_is_never_larger_than_its_limit(tmp_path: Path, limit: int, s
     parts = re.split(rb"\[sse_tasks: [^\n]* \((\d+) bytes\) of output left out here\]\n", output)
     assert text[:written].startswith(parts[0]) and text[:written].endswith(parts[-1])
     assert sum(map(len, parts[::2])) + sum(map(int, parts[1::2])) == written and len(parts) in (1, 3)
+    assert line > 1000 or parts[0].endswith(b"\n")
+
+
+@pytest.mark.parametrize("limit", range(4000, 4016))
+def test_no_character_is_cut_in_two(tmp_path: Path, limit: int) -> None:
+    """Where no line ends nearby, what is left out begins and ends between two characters."""
+    file = OutputFile(tmp_path, limit)
+    for _ in range(5):
+        file.write("aü€😀".encode() * 300)
+
+    output = (tmp_path / "output.log").read_text("utf-8")
+    assert set(re.sub(r"\[sse_tasks: .*\]\n", "", output)) == set("aü€😀")
 
 
 # -- files, results, items -----------------------------------------------------------------------------------------

@@ -2,7 +2,8 @@
 
 ``stepping_forkserver.py STEP REACHED -m sse_tasks.worker.forkserver …`` stands in for an interpreter, also for
 those that the forkserver starts where it doesn't fork. The first process that comes to STEP makes the file REACHED and
-kills itself. The product has no hook for this: functions are wrapped.
+kills itself. The product has no hook for this: functions are wrapped, and a rehearsal, which calls them as well, is
+left out.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from sse_tasks.worker import attempts, forkserver, keeper, runner
+from sse_tasks.worker import attempts, forkserver, keeper, rehearsal, runner
 
 step, reached, _, module = sys.argv[1:5]
 sys.argv[:] = [module, *sys.argv[5:]]
@@ -55,6 +56,7 @@ def _wrap(owner: Any, name: str, how: Callable[[Callable[[], Any]], Any]) -> Non
 
 
 def wrap() -> None:
+    rehearsal.rehearse_keeper = rehearsal.rehearse_runner = lambda: None
     match step:
         case "forkserver-has-taken-the-task":
             after(forkserver.Forkserver, "_take_task")
@@ -63,14 +65,14 @@ def wrap() -> None:
         case "forkserver-has-forked":
             before(forkserver.Forkserver, "_hand_over")
         case "forkserver-has-unmarked":
-            sending = forkserver.send
+            sending = forkserver.send_body
 
-            def send_or_die(sock: Any, message: dict[str, Any], fds: Any = None) -> None:
+            def send_or_die(sock: Any, body: bytes, fds: Any = None) -> None:
                 if fds:
                     die()
-                sending(sock, message, fds)
+                sending(sock, body, fds)
 
-            forkserver.send = send_or_die
+            forkserver.send_body = send_or_die
         case "forkserver-has-handed-over":
             after(forkserver.Forkserver, "_hand_over")
         case "keeper-has-received":

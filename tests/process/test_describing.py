@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 import threading
 import time
+import venv
 from pathlib import Path
 
 import pytest
@@ -48,6 +50,26 @@ def test_a_file_that_ends_its_process_is_listed_with_its_error_and_harms_no_othe
     assert [info.name for info in manager.task_types()] == sorted(types)
     assert len(traces.read_text()) == len(BAD)
     assert place.start("good", manager).end().status == "completed"
+
+
+def test_another_environment_of_the_same_python_has_its_own_packages(place: Place) -> None:
+    """The interpreters of two virtual environments are links to one file; each task has the import path of its own."""
+    environment = place.scratch / "environment"
+    venv.create(environment, symlinks=True)
+    [packages] = environment.glob("lib/python*/site-packages")
+    ours = [path for path in sys.path if Path(path).is_absolute() and Path(path).is_dir()]
+    (packages / "ours.pth").write_text("\n".join(ours))
+    (packages / "only_there.py").write_text("HERE = 'there'\n")
+    folder = place.scratch / "workers"
+    folder.mkdir()
+    (folder / "worker.py").write_text("from only_there import HERE\nfrom sse_tasks import task\n"
+                                      "@task\ndef where() -> str:\n    return HERE\n")
+    manager = place.manager(worker_folders=[str(folder)])
+
+    task = place.start("where", manager, options={"interpreter": str(environment / "bin" / "python")})
+
+    assert task.end().result == "there"
+    assert "only_there" in {info.name: info.error or "" for info in manager.task_types()}["worker"]
 
 
 @pytest.mark.skipif(not forks(), reason="a new interpreter doesn't know what was patched here")

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 
 import pytest
 
-from ..places import Place
+from sse_tasks.errors import StorageError
+
+from ..places import Place, kill
 
 
 @pytest.mark.parametrize(("how", "status"), [("exit", 3), ("raise", 1), ("return", 0)])
@@ -50,6 +53,20 @@ def test_a_fifo_in_place_of_the_items(shared_place: Place) -> None:
     update = task.end()
 
     assert (update.status, update.code) == ("failed", "disk_full")
+    assert shared_place.start("child-exits", how="exit").end().status == "completed"
+
+
+def test_fifos_in_place_of_the_requests_and_the_result(shared_place: Place) -> None:
+    """Who asks something of such a task waits for nobody, and its forkserver ends it and serves the others."""
+    task = shared_place.start("fifos-for-requests-and-result")
+    task.until_message("made")
+
+    with suppress(StorageError):
+        task.ask("abort")
+    kill(task.keeper())
+
+    update = task.end()
+    assert (update.status, update.code) == ("failed", "worker_died")
     assert shared_place.start("child-exits", how="exit").end().status == "completed"
 
 

@@ -84,7 +84,7 @@ def test_the_scan_finds_a_living_tree(place: Place) -> None:
     ("keeper-has-given-the-task", "failed", EITHER),
     ("keeper-has-the-result", "completed", ONCE),
     ("keeper-has-written-the-end", "completed", ONCE),
-    ("runner-has-begun", "failed", NEVER),
+    ("runner-has-begun", "failed or completed", EITHER),  # seen before the task came, it was replaced by another one
     ("runner-has-its-task", "failed", NEVER),
     ("runner-has-its-result", "failed", ONCE),
     ("runner-has-reported", "completed", ONCE),
@@ -97,9 +97,9 @@ def test_a_party_killed_at_a_step(place: Place, step: str, status: str, times: t
     wait_for(f"the step {step}", place.reached(step).exists)
     end = settle(place, task)
 
-    assert end.status == status
-    assert runs(trace) in times
-    if status == "failed":
+    assert end.status in status.split(" or ")
+    assert runs(trace) in (times if times != EITHER or end.status == "failed" else ONCE)
+    if end.status == "failed":
         assert end.code == "worker_died" and "SIGKILL" in (end.error or "")
     else:
         assert end.result == "ran"

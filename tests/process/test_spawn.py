@@ -289,6 +289,26 @@ def test_recovery_kills_what_is_left(place: Place) -> None:
     assert processes_of(task.task_id) == []
 
 
+def test_an_orphan_without_a_mark_is_written_down(place: Place) -> None:
+    """What was below the keeper once is its task's, though nothing shows it any more: a recovery finds and kills it."""
+    task = place.start("loses-a-child")
+    wait_for("its parent's end", lambda: (update := task.latest()) is not None and update.message, 60)
+    shell, orphan = map(int, (task.info().message or "").split())
+
+    def recorded() -> set[int]:
+        try:
+            return {pid for pid, _ in json.loads((task.folder.path / "processes.json").read_bytes())}
+        except FileNotFoundError:
+            return set()
+
+    wait_for("the next look", lambda: (pids := recorded()) and shell not in pids)
+    assert orphan in recorded()
+    for pid in [*place.forkservers(), task.keeper()]:
+        kill(pid)
+    assert settle(place, task).code == "worker_died"
+    wait_for("the end of the orphan", lambda: orphan not in living())
+
+
 def test_without_its_forkserver_what_runs_goes_on_and_what_waits_is_handed_on(place: Place) -> None:
     """Keepers need no forkserver; the waiting task gets another one, and runs once."""
     trace, gate = place.scratch / "trace", place.scratch / "gate"

@@ -6,7 +6,8 @@ import pytest
 from traitlets import TraitError
 from traitlets.config import Config, Configurable
 
-from sse_tasks.sizes import Size, parse_size, say_size
+from sse_tasks.size_trait import Size
+from sse_tasks.sizes import parse_size, say_size
 
 
 class Holder(Configurable):

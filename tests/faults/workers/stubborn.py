@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from sse_tasks import AsyncTaskContext, TaskContext, task
+from sse_tasks.worker.start_method import forks
 
 _PR_SET_CHILD_SUBREAPER = 36
 _LONGEST_SECONDS = 60.0
@@ -142,7 +143,7 @@ def be_stubborn(ctx: TaskContext, how: str, fifo: str) -> None:
         case "daemons":
             for _ in range(5):
                 _daemon(_sleep)
-            for _ in range(2):  # without a mark in its environment
+            for _ in range(2 if forks() else 0):  # without a mark in its environment; elsewhere it may stay
                 subprocess.Popen(["setsid", "-f", "env", "-i", "sleep", "1000"], close_fds=False).wait()
         case "sigterm-ignored":
             subprocess.Popen(["sh", "-c", "trap '' TERM INT HUP; sleep 1000; sleep 1000"], close_fds=False)
@@ -287,7 +288,8 @@ def leave_a_tree(ctx: TaskContext, how: str, fifo: str) -> str:
     os.set_inheritable(os.open(fifo, os.O_WRONLY), True)
     for _ in range(3):
         _daemon(_sleep)
-    _daemon(_hop)
+    if forks():  # elsewhere it may outrun its end
+        _daemon(_hop)
     multiprocessing.get_context("fork").Process(target=_sleep, daemon=True).start()
     ctx.message("grown")
     match how:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import fcntl
 import multiprocessing
 import os
+import stat
+import subprocess
 import sys
 import threading
 import time
@@ -79,6 +83,16 @@ def fifo_for_items(ctx: TaskContext) -> None:
 
 
 @task
+def fifos_for_requests_and_result(ctx: TaskContext) -> None:
+    for name in ("requests.jsonl", "result.json"):
+        path = ctx.files.parent / name
+        path.unlink(missing_ok=True)
+        os.mkfifo(path)
+    ctx.message("made")
+    time.sleep(600)
+
+
+@task
 def raises_without_stderr() -> None:
     sys.stderr.close()
     raise ValueError("boom")
@@ -94,3 +108,43 @@ def no_repr() -> object:
             raise RuntimeError("no pickle")
 
     return Mute()
+
+
+@task
+def scribbles(ctx: TaskContext) -> str:
+    """Writes into every pipe that is none of its own, in mid-line."""
+    def scribble() -> None:
+        for name in os.listdir("/proc/self/fd"):
+            fd = int(name)
+            with contextlib.suppress(OSError):
+                is_pipe = stat.S_ISFIFO(os.fstat(fd).st_mode)
+                if fd > 2 and is_pipe and fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_ACCMODE == os.O_WRONLY:
+                    os.write(fd, b"P{scribbled")
+
+    scribble()
+    ctx.emit(1)
+    scribble()
+    return "whole"
+
+
+@task
+def looks_around() -> dict[str, object]:
+    """What of other workers and of what was done before it can be seen here."""
+    try:
+        asyncio.get_running_loop()
+        has_loop = True
+    except RuntimeError:
+        has_loop = False
+    return {"modules": len([name for name in sys.modules if name.startswith("sse_tasks_worker_")]),
+            "first_on_path": os.path.basename(sys.path[0]), "has_loop": has_loop}
+
+
+@task
+def loses_a_child(ctx: TaskContext) -> None:
+    """A process of another session and without a mark, whose parent lives for some seconds."""
+    shell = subprocess.Popen(["sh", "-c", "setsid env -i sleep 1000 & echo $!; exec sleep 3"], stdout=subprocess.PIPE)
+    assert shell.stdout is not None
+    orphan = int(shell.stdout.readline())
+    shell.wait()
+    ctx.message(f"{shell.pid} {orphan}")
+    time.sleep(600)
