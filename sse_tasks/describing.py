@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from .errors import TaskTypeNotFoundError
-from .hosts.local import LocalHost, own_folder
+from .hosts.local import LocalHost, is_own, own_folder
 from .registry import Registry, merge
 from .types import TaskTypeInfo, is_task_type
 
@@ -62,8 +62,7 @@ class TaskTypes:
         return merge(infos)
 
     def _ask(self, interpreter: str, files: list[Path], stamps: Mapping[Path, Stamp]) -> None:
-        own = os.path.realpath(interpreter) == os.path.realpath(sys.executable)
-        sys_path = [entry or own_folder() for entry in sys.path] if own else None
+        sys_path = [entry or own_folder() for entry in sys.path] if is_own(interpreter) else None
         answer = self._host.describe(interpreter, os.environ, sys_path, files)
         for path in files:
             infos = msgspec.convert(answer["files"][str(path)], list[TaskTypeInfo])

@@ -91,7 +91,7 @@ class TaskTypeNotFoundError(SseTasksError):
     code, status = "not_found", 404
 
     def __init__(self, task_type: str, known: Iterable[str]) -> None:
-        super().__init__(f"There is no task type {task_type!r}.{near_names(task_type, known)}")
+        super().__init__(f"There is no task type {task_type!r}.{near_names(str(task_type), known)}")
 
 
 class TaskNotFoundError(SseTasksError):
@@ -162,8 +162,9 @@ class InvalidInputError(SseTasksError):
     code, status = "invalid_input", 422
 
     def __init__(self, task_type: str, errors: list[dict[str, str]]) -> None:
-        faults = "; ".join(f"{e['path']}: {e['message']}" if e["path"] else e["message"] for e in errors)
-        super().__init__(f"The input of {task_type} doesn't fit: {faults}", errors)
+        faults = [f"{e['path']}: {e['message']}" if e["path"] else e["message"] for e in errors]
+        told = "; ".join([*(fault.rstrip(".") for fault in faults[:-1]), *faults[-1:]])
+        super().__init__(f"The input of {task_type} doesn't fit: {told}", errors)
 
 
 class BadParameterError(SseTasksError):

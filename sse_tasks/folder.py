@@ -28,8 +28,8 @@ import msgspec
 from .errors import NothingThereError, StorageError, TaskNotFoundError
 from .log_lines import latest_of, lines_after, parse
 from .reserve import give_back, set_aside
-from .types import ENDED, FORMAT, TaskSpec, TaskUpdate
-from .wire import encode_exact, encode_update, to_plain
+from .types import ENDED, FORMAT, TaskSpec, TaskUpdate, is_task_id
+from .wire import encode_exact, encode_update
 
 __all__ = ["LogWriter", "TaskFolder", "create_task_folder"]
 
@@ -39,8 +39,12 @@ _STEP_BYTES = 16384
 _REQUESTS_BYTES = 4096  # an abort can be asked for on a full disk
 _SHORT_TEXT = 200  # characters; each takes up to 12 bytes of a line
 _LOCK_TRIES = 50
+_SAFELY = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK  # the folder is the worker's, too: no link, no FIFO
 _FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_PARTS = frozenset({"output.log", "items.jsonl", "result.json"})
+_PARTS = frozenset({"output.log", "items.jsonl", "metrics.jsonl", "result.json"})
+
+
+_decode_spec = msgspec.json.Decoder(TaskSpec).decode
 
 
 def _is_utf8(name: str) -> bool:
@@ -54,14 +58,18 @@ def _is_utf8(name: str) -> bool:
 class TaskFolder:
     """One task's folder, for reading. It holds no descriptor: every call opens what it needs."""
 
-    __slots__ = ("path", "task_id")
+    __slots__ = ("_at", "task_id")
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.task_id = path.name
+    def __init__(self, path: Path | str) -> None:
+        self._at = f"{path}/"  # texts, as of thousands: to join paths costs more than to read what they name
+        self.task_id = self._at[self._at.rfind("/", 0, -1) + 1:-1]
 
     def __repr__(self) -> str:
         return f"TaskFolder({str(self.path)!r})"
+
+    @property
+    def path(self) -> Path:
+        return Path(self._at)
 
     def exists(self) -> bool:
         """Whether this is a task's folder: a real one with a log, of whoever looks or of the owner of all the others.
@@ -69,18 +77,30 @@ class TaskFolder:
         A link that somebody put there, or another user's folder, is no task: its code would be run as ours.
         """
         try:
-            about = os.lstat(self.path)
+            about = os.lstat(self._at[:-1])
             if not stat.S_ISDIR(about.st_mode):
                 return False
             if about.st_uid != os.geteuid() and about.st_uid != os.stat(self.path.parent).st_uid:
                 return False
-            return stat.S_ISREG(os.lstat(self.log_path).st_mode)
+            return stat.S_ISREG(os.lstat(self._log).st_mode)
         except (OSError, ValueError):
             return False
+
+    def is_readable(self) -> bool:
+        """Whether whoever looks may read the log."""
+        return os.access(self._log, os.R_OK, effective_ids=True)
+
+    def changed(self) -> int:
+        """When something was last made in the folder or removed from it, in nanoseconds since 1970. Raises OSError."""
+        return os.stat(self._at[:-1]).st_mtime_ns
 
     @property
     def log_path(self) -> Path:
         return self.path / "events.jsonl"
+
+    @property
+    def _log(self) -> str:
+        return self._at + "events.jsonl"
 
     @property
     def files_path(self) -> Path:
@@ -89,17 +109,42 @@ class TaskFolder:
     def spec(self) -> TaskSpec:
         """``task.json``. Raises TaskNotFoundError where it is gone or can't be read."""
         try:
-            data = json.loads((self.path / "task.json").read_bytes())
-            return msgspec.convert(data, TaskSpec)
-        except (OSError, ValueError, RecursionError) as error:  # msgspec's ValidationError is a ValueError
+            data = self._read_small("task.json")
+            try:
+                return _decode_spec(data)
+            except (ValueError, RecursionError):  # msgspec's errors are ValueErrors; it lacks NaN and the like
+                return msgspec.convert(json.loads(data), TaskSpec)
+        except (OSError, ValueError, RecursionError) as error:
             raise TaskNotFoundError(self.task_id) from error
+
+    def restarted_as(self) -> str | None:
+        """The id of the task that goes on where this one ended; the latest, where there are several."""
+        try:
+            task_id = self._read_small("restarted_as").decode("ascii").strip()
+        except (OSError, ValueError):
+            return None
+        return task_id if is_task_id(task_id) else None
+
+    def _read_small(self, name: str) -> bytes:
+        """The whole of a file, through no link and from no pipe: the worker could write here. Raises OSError."""
+        fd = os.open(self._at + name, os.O_RDONLY | _SAFELY)
+        try:
+            about = os.fstat(fd)
+            if not stat.S_ISREG(about.st_mode):
+                raise OSError(errno.EINVAL, "no file")
+            parts = [os.read(fd, about.st_size + 1)]
+            while parts[-1]:
+                parts.append(os.read(fd, about.st_size + 1))
+            return b"".join(parts)
+        finally:
+            os.close(fd)
 
     # -- the log -------------------------------------------------------------------------------------------------
 
     def latest(self) -> tuple[TaskUpdate | None, int]:
         """The last update and the cursor after it; ``(None, 0)`` where there is none."""
         try:
-            fd = os.open(self.log_path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+            fd = os.open(self._log, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
         except OSError:
             return None, 0
         try:
@@ -114,7 +159,7 @@ class TaskFolder:
         without ever holding much of them. Raises TaskNotFoundError when the folder is gone.
         """
         try:
-            fd = os.open(self.log_path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+            fd = os.open(self._log, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
         except OSError as error:
             raise TaskNotFoundError(self.task_id) from error
         try:
@@ -146,7 +191,7 @@ class TaskFolder:
     def is_held(self) -> bool:
         """Whether a writer of this task lives on this machine: forkserver, keeper or recoverer."""
         try:
-            fd = os.open(self.log_path, os.O_RDONLY | os.O_CLOEXEC)
+            fd = os.open(self._log, os.O_RDONLY | os.O_CLOEXEC)
         except OSError:
             return False
         try:
@@ -161,7 +206,7 @@ class TaskFolder:
 
     def _size(self, name: str) -> int:
         try:
-            return os.stat(self.path / name, follow_symlinks=False).st_size
+            return os.lstat(self._at + name).st_size
         except OSError:
             return 0
 
@@ -174,8 +219,21 @@ class TaskFolder:
     def items_size(self) -> int:
         return self._size("items.jsonl")
 
+    def metrics_size(self) -> int:
+        return self._size("metrics.jsonl")
+
+    def saved_at(self) -> float | None:
+        """When the last checkpoint with a state was saved, in seconds since the epoch; None where none was."""
+        try:
+            return os.lstat(self.path / "checkpoint.json").st_mtime
+        except OSError:
+            return None
+
     def open_part(self, name: str) -> int:
-        """A descriptor of ``output.log``, ``items.jsonl`` or ``result.json``. Raises NothingThereError."""
+        """A descriptor of ``output.log``, ``items.jsonl``, ``metrics.jsonl`` or ``result.json``.
+
+        Raises NothingThereError.
+        """
         if name not in _PARTS:
             raise NothingThereError(f"A task has no part {name!r}.")
         return self._open_regular(self.path, name, f"The task has no {name.split('.')[0]}.")
@@ -194,7 +252,7 @@ class TaskFolder:
         except OSError as error:
             raise NothingThereError(missing) from error
         try:
-            fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder_fd)
+            fd = os.open(name, os.O_RDONLY | _SAFELY, dir_fd=folder_fd)
         except (OSError, ValueError) as error:
             raise NothingThereError(missing) from error
         finally:
@@ -210,28 +268,37 @@ class TaskFolder:
         Those that nobody could ask for, as their name is no UTF-8, are left out.
         """
         found: list[dict[str, Any]] = []
-        try:
-            fd = os.open(self.files_path, _FOLDER_FLAGS)
-        except OSError:
-            return found
+        with suppress(OSError):
+            for entry in self._artifacts():
+                about = entry.stat(follow_symlinks=False)
+                found.append({"name": entry.name, "bytes": about.st_size, "modified": about.st_mtime})
+        return sorted(found, key=lambda file: file["name"])
+
+    def count_files(self) -> int:
+        """How many ``files`` there are."""
+        count = 0
+        with suppress(OSError):
+            for _ in self._artifacts():
+                count += 1
+        return count
+
+    def _artifacts(self) -> Iterator[os.DirEntry[str]]:
+        """Raises OSError."""
+        fd = os.open(self._at + "files", _FOLDER_FLAGS)
         try:
             with os.scandir(fd) as entries:
                 for entry in entries:
                     if entry.is_file(follow_symlinks=False) and _is_utf8(entry.name):
-                        about = entry.stat(follow_symlinks=False)
-                        found.append({"name": entry.name, "bytes": about.st_size, "modified": about.st_mtime})
-        except OSError:
-            pass
+                        yield entry
         finally:
             os.close(fd)
-        return sorted(found, key=lambda file: file["name"])
 
     # -- requests ------------------------------------------------------------------------------------------------
 
     def append_request(self, action: str) -> None:
         """Asks for ``action``. One write that begins and ends with a newline, so any number of askers do no harm."""
         try:
-            fd = os.open(self.path / "requests.jsonl", os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            fd = os.open(self._at + "requests.jsonl", os.O_WRONLY | os.O_APPEND | os.O_CREAT | _SAFELY, 0o600)
         except FileNotFoundError as error:
             raise TaskNotFoundError(self.task_id) from error
         except OSError as error:
@@ -246,7 +313,7 @@ class TaskFolder:
     def requests(self, cursor: int = 0) -> tuple[list[str], int]:
         """The actions asked for after ``cursor``, oldest first, and the new cursor."""
         try:
-            with open(self.path / "requests.jsonl", "rb") as file:
+            with open(os.open(self._at + "requests.jsonl", os.O_RDONLY | _SAFELY), "rb") as file:
                 file.seek(cursor)
                 data = file.read()
         except OSError:
@@ -407,7 +474,7 @@ def create_task_folder(tasks: Path, spec: TaskSpec, first: dict[str, Any]) -> Lo
     try:
         path.mkdir(mode=0o700)
         (path / "files").mkdir(mode=0o700)
-        (path / "task.json").write_text(encode_exact(to_plain(spec)), "ascii")
+        (path / "task.json").write_text(encode_exact(msgspec.to_builtins(spec)), "ascii")
         requests = os.open(path / "requests.jsonl", os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
             set_aside(requests, 0, _REQUESTS_BYTES)

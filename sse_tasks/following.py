@@ -100,19 +100,21 @@ class _LoopBell:
 class Updates:
     """A task's updates from a cursor on, to its end: for ``for`` and for ``async for``.
 
-    Every update of the log comes, once, in order. ``cursor`` is the place after the last one that was given.
+    Every update of the log comes, once, in order; where several threads share these updates, to one of them. ``cursor``
+    is the place after the last one that was given.
     """
 
     def __init__(self, manager: TaskManager, task_id: str, cursor: int = 0) -> None:
         """Raises TaskNotFoundError, BadParameterError for a cursor that stands nowhere in this task's log."""
         self._manager = manager
         self._folder = manager.folder(task_id)
-        if not self._folder.is_cursor(cursor):
-            raise BadParameterError("cursor", f"{cursor} is no place in the log of this task")
+        if not isinstance(cursor, int) or not self._folder.is_cursor(cursor):
+            raise BadParameterError("cursor", f"{cursor!r:.80} is no place in the log of this task")
         self.cursor = cursor
         self._there: Iterator[tuple[int, TaskUpdate]] = iter(())
         self._is_over = False
         self._stop: Callable[[], None] | None = None
+        self._turn = threading.RLock()
         self._grown = threading.Event()
         self._bell: _LoopBell | None = None
 
@@ -144,14 +146,20 @@ class Updates:
 
     def close(self) -> None:
         """Stops following. Dropping it does the same."""
-        self._is_over = True
-        self._there = iter(())
-        if self._stop is not None:
-            self._stop()
-            self._stop = None
+        with self._turn:
+            self._is_over = True
+            self._there = iter(())
+            stop, self._stop = self._stop, None
+        if stop is not None:
+            stop()
+        self._hear()  # for whoever waits on another thread
 
     def _next(self) -> TaskUpdate | None:
         """The next update that is there; None if it has to be waited for, or nothing follows any more."""
+        with self._turn:
+            return self._next_in_turn()
+
+    def _next_in_turn(self) -> TaskUpdate | None:
         if self._is_over:
             return None
         if self._stop is None:

@@ -20,9 +20,10 @@ from .errors import (
 )
 from .folder import TaskFolder
 from .following import Updates, end_of, end_of_async, watch_weakly
-from .items import frame_of, read_items
+from .items import frame_of, read_item_schema, read_items
 from .kernel import Cell, origin, running_loop, shell, workers_beside
 from .live_views import TaskView
+from .metrics import frame_of_metrics, read_metrics
 from .registry import to_json
 from .static_view import plain_text
 from .task_manager import TaskManager, default_manager, tag_list
@@ -168,8 +169,15 @@ class Task(traitlets.HasTraits):
         return read_items(self._folder())
 
     def to_frame(self) -> pandas.DataFrame:
-        """The partial results so far, a row for each; see ``sse_tasks.items.frame_of`` for the dtypes."""
-        return frame_of(self.items())
+        """The partial results so far, a row for each. Columns and dtypes are those that the task type declares
+        (``@task(items=…)``), else what the values share; see ``sse_tasks.items.frame_of``."""
+        return frame_of(self.items(), read_item_schema(self._folder()))
+
+    def metrics(self) -> pandas.DataFrame:
+        """What the worker measured so far (``ctx.metric``): a row for each point, with the columns ``name``, ``value``,
+        ``step`` and ``time``. ``t.metrics().pivot_table(index="time", columns="name", values="value")`` has a column
+        for each name."""
+        return frame_of_metrics(read_metrics(self._folder()))
 
     def output(self) -> str:
         """What the task has printed so far, on stdout and stderr."""
@@ -278,6 +286,7 @@ class Task(traitlets.HasTraits):
     # -- following -----------------------------------------------------------------------------------------------
 
     def _follow(self, info: TaskInfo) -> Task:
+        self._catch_up()  # what nobody has been told yet of the task before
         self._task_id, self._known = info.task_id, info
         self._told = _NOTHING
         self._loaded, self._view, self._is_called = [], None, False

@@ -11,6 +11,7 @@ import logging
 import socket
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,14 +24,18 @@ if TYPE_CHECKING:
 
 __all__ = ["InlineReporter", "run_inline"]
 
+_METRIC_SECONDS = 1.0
+
 
 class InlineReporter:
-    """Prints progress and messages where they change, and keeps items and the last saved state."""
+    """Prints progress and messages where they change, and of each metric a number a second; keeps items and the last
+    saved state."""
 
     def __init__(self) -> None:
         self.items: list[Any] = []
         self.saved: Any = None
         self._said = ""
+        self._measured: dict[str, float] = {}  # when a number of each metric was printed
 
     def progress(self, progress: dict[str, Any] | None, message: str | None) -> None:
         parts = [message or ""]
@@ -45,6 +50,13 @@ class InlineReporter:
 
     def item(self, wire: str, exact: str | None) -> None:
         self.items.append(json.loads(exact or wire))
+
+    def metric(self, name: str, value: float | None, step: float | None) -> None:
+        now = time.monotonic()
+        if now - self._measured.get(name, -_METRIC_SECONDS) >= _METRIC_SECONDS:
+            self._measured[name] = now
+            number = "nan" if value is None else f"{value:g}"
+            print(f"[{name} {number}{'' if step is None else f' at {step:g}'}]", file=sys.stderr)
 
     def state(self, exact: str) -> None:
         self.saved = json.loads(exact)

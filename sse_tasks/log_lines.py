@@ -83,6 +83,11 @@ def lines_after(fd: int, cursor: int, limit: int) -> list[tuple[int, bytes]]:
 
 def latest_of(fd: int) -> tuple[TaskUpdate | None, int]:
     """The last update and the cursor after it; ``(None, 0)`` where there is none."""
+    begin = max(0, os.fstat(fd).st_size - _TAIL_BYTES)
+    tail = os.pread(fd, _TAIL_BYTES, begin)
+    last = tail.rfind(b"\n", 0, -1) + 1
+    if tail.endswith(b"\n") and (last or not begin) and (update := parse(tail[last:-1])) is not None:
+        return update, begin + len(tail)  # as it nearly always is
     for cursor, line in _lines_backwards(fd):
         if (update := parse(line)) is not None:
             return update, cursor

@@ -166,6 +166,9 @@ class TaskMagics(Magics):
         print(f"Asked {task.task_type} {task.task_id} to {action}.")
 
     def _task(self, words: Sequence[str]) -> Task:
+        for word in words:
+            if word.startswith("-"):
+                raise BadParameterError(word, "there is no such option here: a task's id is all that can be said")
         if len(words) > 1:
             raise BadParameterError(words[1], "one id is enough")
         named = self._names().get(words[0]) if words else None

@@ -21,7 +21,7 @@ from .states import Ask, Between, Ended, Ending, Outcome, State, Waiting, status
 from .types import Status, TaskSpec, now_iso
 
 __all__ = ["INLINE_RESULT_BYTES", "KEPT", "RETRIED_CODES", "NextAttempt", "as_asked", "back_off", "conclude",
-           "cut_items", "end_fields", "next_attempt", "say_died", "try_again"]
+           "cut_items", "end_fields", "metrics_bytes", "next_attempt", "say_died", "try_again"]
 
 INLINE_RESULT_BYTES = 1 << 20
 """A result up to this size stands in the terminal update; a larger one only in ``result.json``."""
@@ -114,29 +114,39 @@ def try_again(writer: LogWriter, spec: TaskSpec, reason: str) -> NextAttempt | N
         return None
     following = next_attempt(spec, latest.attempt, "worker_died", reason)
     if following is not None:
-        items = cut_items(writer.folder, latest.attempt)
+        items, metrics = cut_items(writer.folder, latest.attempt)
         update = msgspec.to_builtins(latest) | {
             "type": "status", "timestamp": now_iso(), "status": status_of(state), "requested": None, "items": items,
-            "attempt": following.number, "message": following.message}
+            "metrics": metrics or None, "attempt": following.number, "message": following.message}
         writer.append(update)
     return following
 
 
 def _has_result(folder: TaskFolder) -> bool:
-    return (folder.path / "result.json").exists()
+    path = folder.path / "result.json"
+    return path.is_file() and not path.is_symlink()
 
 
-def cut_items(folder: TaskFolder, attempt: int) -> int:
-    """Cuts the items to those that belong to the last saved state, from which the next attempt goes on; gives how many
-    these are. What ``attempt`` had emitted after it is kept, as ``items-<attempt>.jsonl``. Raises OSError."""
+def cut_items(folder: TaskFolder, attempt: int) -> tuple[int, int]:
+    """Cuts items and metrics to those that belong to the last saved state, from which the next attempt goes on; gives
+    how many these are. What ``attempt`` had said after it is kept, as ``items-<attempt>.jsonl`` and
+    ``metrics-<attempt>.jsonl``. Raises OSError."""
     try:
         with _opened(folder, "checkpoint.json") as fd, open(fd, "rb", closefd=False) as file:
-            size = int(json.load(file)["items_bytes"])
+            saved = json.load(file)
+            size = int(saved["items_bytes"])
     except (OSError, ValueError, KeyError, TypeError):
-        size = 0
+        saved, size = {}, 0
     _cut(folder, "items", size, attempt)
     _cut(folder, "items.exact", _exact_size(folder, size), attempt)
-    return _count_lines(folder)
+    _cut(folder, "metrics", metrics_bytes(saved), attempt)
+    return _count_lines(folder, "items.jsonl"), _count_lines(folder, "metrics.jsonl")
+
+
+def metrics_bytes(saved: dict[str, Any]) -> int:
+    """How much of ``metrics.jsonl`` belongs to a saved checkpoint; none of it where that doesn't say."""
+    length = saved.get("metrics_bytes")
+    return length if isinstance(length, int) and not isinstance(length, bool) and length > 0 else 0
 
 
 def _exact_size(folder: TaskFolder, size: int) -> int:
@@ -202,7 +212,8 @@ def conclude(writer: LogWriter, *, error: str, code: str = "worker_died") -> Non
     update: dict[str, Any] = msgspec.to_builtins(latest) if latest else {"taskId": folder.task_id}
     update.pop("requested", None)
     update["timestamp"] = now_iso()
-    update["items"] = _count_lines(folder)
+    update["items"] = _count_lines(folder, "items.jsonl")
+    update["metrics"] = _count_lines(folder, "metrics.jsonl") or None
     if _has_result(folder):
         outcome = Outcome(status=Status.COMPLETED)
     elif isinstance(as_asked(folder, Waiting())[0], Ending):  # an abort beats everything that has not ended
@@ -214,10 +225,10 @@ def conclude(writer: LogWriter, *, error: str, code: str = "worker_died") -> Non
         (folder.path / "processes.json").unlink()
 
 
-def _count_lines(folder: TaskFolder) -> int:
+def _count_lines(folder: TaskFolder, name: str) -> int:
     count = 0
     try:
-        with _opened(folder, "items.jsonl") as fd:
+        with _opened(folder, name) as fd:
             while data := os.read(fd, 1 << 20):
                 count += data.count(b"\n")
     except OSError:

@@ -27,7 +27,7 @@ import msgspec
 from .conversion import FaultsError, to_json
 from .errors import InvalidInputError, WorkerDefinitionError, WorkerLoadError, near_names
 from .schema_check import field_faults, key_faults, options_of
-from .schemas import InvalidOutputError, Shape, context_parameter, input_shape, output_shape
+from .schemas import InvalidOutputError, Shape, context_parameter, input_shape, item_schema, output_shape
 from .types import TaskTypeInfo, is_task_type
 from .worker.processes import MARK
 
@@ -63,8 +63,10 @@ class Worker(Generic[P, R]):
     __name__: str
     __wrapped__: Callable[P, R]
 
-    def __init__(self, function: Callable[P, R], name: str | None = None, names: Mapping[str, Any] = {}) -> None:
-        """``names`` are those of the place of definition, for annotations that are text.
+    def __init__(self, function: Callable[P, R], name: str | None = None, names: Mapping[str, Any] = {},
+                 items: Any = None) -> None:
+        """``names`` are those of the place of definition, for annotations that are text; ``items`` is the type of what
+        the function emits, if it says so.
 
         Raises WorkerDefinitionError for a function that can't work as a task.
         """
@@ -86,6 +88,7 @@ class Worker(Generic[P, R]):
         self.context_name = context_parameter(inspect.signature(function))
         self._input: Shape = input_shape(function, names)
         self._output = output_shape(function, names)
+        self._items = None if items is None else item_schema(function, items)
         if _accepts_control(self._input.schema):
             raise WorkerDefinitionError(
                 f'{what} takes an input {{"action": "pause", "taskId": "…"}}, which is how a task is paused and '
@@ -144,6 +147,10 @@ class Worker(Generic[P, R]):
         """JSON Schema of the output; None where no output type is declared."""
         return None if self._output is None else dict(self._output.schema)
 
+    def item_schema(self) -> dict[str, Any] | None:
+        """JSON Schema of a partial result; None where no type of items is declared."""
+        return self._items
+
     def convert(self, input: Any) -> dict[str, Any]:
         """The arguments, by parameter name and in the types of the signature, without the context: for ``call``.
 
@@ -174,7 +181,7 @@ class Worker(Generic[P, R]):
     def info(self, source: str = "") -> TaskTypeInfo:
         """What the task type says of itself; ``source`` is where it comes from."""
         return TaskTypeInfo(name=self.name, doc=self.doc, input=self.input_schema(), output=self.output_schema(),
-                            source=source)
+                            items=self.item_schema(), source=source)
 
 
 def _same(value: Any) -> Any:
@@ -184,18 +191,20 @@ def _same(value: Any) -> Any:
 @overload
 def task(function: Callable[P, R], /) -> Worker[P, R]: ...
 @overload
-def task(name: str | None = None, /) -> Callable[[Callable[P, R]], Worker[P, R]]: ...
-def task(target: Any = None, /) -> Any:
+def task(name: str | None = None, /, *, items: Any = None) -> Callable[[Callable[P, R]], Worker[P, R]]: ...
+def task(target: Any = None, /, *, items: Any = None) -> Any:
     """Make a function a task type: ``@task("your-task")``, or ``@task`` for the function's name with dashes.
 
-    The parameters, or one parameter of a struct type, are the input; the return annotation is the output. Raises
-    WorkerDefinitionError for what can't work.
+    The parameters, or one parameter of a struct type, are the input; the return annotation is the output. ``items``
+    (``@task("your-task", items=Review)``) is the type of what it emits: a struct, dataclass, TypedDict or pydantic
+    model, whose fields give ``t.to_frame()`` its columns and their dtypes. Raises WorkerDefinitionError for what can't
+    work.
     """
     # Types may be local to the function that defines the worker, and their annotations text: no closure has them then.
     names = dict(sys._getframe(1).f_locals)
     if target is None or isinstance(target, str):
-        return lambda function: Worker(function, target, names)
-    return Worker(target, None, names)
+        return lambda function: Worker(function, target, names, items)
+    return Worker(target, None, names, items)
 
 
 def fit_name(text: str) -> str:

@@ -13,6 +13,7 @@ from typing import Any, BinaryIO
 
 from .errors import NothingThereError
 from .folder import TaskFolder
+from .recovery import metrics_bytes
 from .types import TaskSpec
 
 __all__ = ["Checkpoint", "RestartPlan", "plan_restart"]
@@ -26,10 +27,12 @@ _NAMED = 20
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A saved state that can be gone on from: how much of ``items.jsonl`` belongs to it."""
+    """A saved state that can be gone on from: how much of ``items.jsonl`` and ``metrics.jsonl`` belongs to it."""
 
     items_bytes: int
     items: int
+    metrics_bytes: int = 0
+    metrics: int = 0
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,10 @@ class RestartPlan:
     def items(self) -> int:
         return self.checkpoint.items if self.checkpoint else 0
 
+    @property
+    def metrics(self) -> int:
+        return self.checkpoint.metrics if self.checkpoint else 0
+
     def fill(self, new: Path) -> None:
         """Copies what the new task begins with into its folder, piece by piece: items may be gigabytes.
 
@@ -55,20 +62,25 @@ class RestartPlan:
         if self.checkpoint is None:
             return
         shutil.copyfile(self.old.path / "checkpoint.json", new / "checkpoint.json")
-        length = self.checkpoint.items_bytes
-        if length:
-            with open(self.old.path / "items.jsonl", "rb") as source, open(new / "items.jsonl", "wb") as target:
-                while length and (data := source.read(min(_PIECE_BYTES, length))):
-                    target.write(data)
-                    length -= len(data)
+        if self.checkpoint.items_bytes:
+            self._copy(new, "items.jsonl", self.checkpoint.items_bytes)
             self._copy_exact(new)
+        if self.checkpoint.metrics_bytes:
+            self._copy(new, "metrics.jsonl", self.checkpoint.metrics_bytes)
+
+    def _copy(self, new: Path, name: str, length: int) -> None:
+        """The first ``length`` bytes of a file."""
+        with _open_regular(self.old.path / name) as source, open(new / name, "wb") as target:
+            while length and (data := source.read(min(_PIECE_BYTES, length))):
+                target.write(data)
+                length -= len(data)
 
     def _copy_exact(self, new: Path) -> None:
         """The items that JSON says only roughly, each a line with the place of its item in ``items.jsonl``."""
         exact = self.old.path / "items.exact.jsonl"
-        if self.checkpoint is None or not exact.exists():
+        if self.checkpoint is None or not exact.is_file():
             return
-        with open(exact, "rb") as source, open(new / "items.exact.jsonl", "wb") as target:
+        with _open_regular(exact) as source, open(new / "items.exact.jsonl", "wb") as target:
             for line in source:
                 if not line.endswith(b"\n") or json.loads(line)["at"] >= self.checkpoint.items_bytes:
                     break
@@ -110,12 +122,24 @@ def read_checkpoint(folder: Path) -> Checkpoint:
     if isinstance(length, bool) or not isinstance(length, int) or length < 0 or "state" not in saved:
         raise ValueError("it has no state or no length of the items")
     if length == 0:
-        return Checkpoint(0, 0)
+        return Checkpoint(0, 0, *_metrics(folder, metrics_bytes(saved)))
     try:
         with _open_regular(folder / "items.jsonl") as items:
-            return Checkpoint(length, _count_lines(items, length))
+            return Checkpoint(length, _count_lines(items, length), *_metrics(folder, metrics_bytes(saved)))
     except FileNotFoundError:
         raise ValueError("its items are gone") from None
+
+
+def _metrics(folder: Path, length: int) -> tuple[int, int]:
+    """The bytes of the metrics that are taken along, and how many points these are. None of them where the file is no
+    good: it is a chart, and no reason to refuse a state."""
+    if not length:
+        return 0, 0
+    try:
+        with _open_regular(folder / "metrics.jsonl") as metrics:
+            return length, _count_lines(metrics, length)
+    except (OSError, ValueError):
+        return 0, 0
 
 
 def _count_lines(items: BinaryIO, length: int) -> int:

@@ -28,6 +28,7 @@ __all__ = [
     "Shape",
     "context_parameter",
     "input_shape",
+    "item_schema",
     "output_shape",
 ]
 
@@ -181,6 +182,27 @@ def output_shape(function: Callable[..., Any], names: Mapping[str, Any]) -> Outp
     except (TypeError, NameError, AttributeError) as error:
         raise WorkerDefinitionError(f"{_where(function)}: its output type can't be described: {error}.") from None
     return OutputShape(type=kind, schema=_with_defs(dict(schema), components))
+
+
+def item_schema(function: Callable[..., Any], kind: Any) -> dict[str, Any]:
+    """The schema of what a worker says it emits: a struct's fields, or any other type that JSON can carry.
+
+    Raises WorkerDefinitionError.
+    """
+    try:
+        if is_pydantic(kind):
+            return dict(kind.model_json_schema(ref_template="#/$defs/{model}"))
+        if _is_struct(kind):
+            fields = _struct_fields(kind, msgspec.inspect.type_info(kind))
+            if hasattr(kind, "__required_keys__"):  # of a TypedDict msgspec sorts the names
+                fields.sort(key=lambda field: list(kind.__annotations__).index(field.key))
+            schema = _object_schema(function, fields)
+            del schema["additionalProperties"]
+            return schema
+        (schema,), components = _schemas([_json_type(kind)])
+    except (TypeError, NameError, AttributeError) as error:
+        raise WorkerDefinitionError(f"{_where(function)}: the type of its items can't be described: {error}.") from None
+    return _with_defs(dict(schema), components)
 
 
 def _where(function: Callable[..., Any]) -> str:

@@ -10,7 +10,7 @@ from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 from .errors import BadParameterError, InvalidInputError
-from .hosts.local import host_id, own_folder
+from .hosts.local import host_id, is_own, own_folder
 from .types import TaskSpec, new_task_id, now_iso
 from .wire import to_plain
 
@@ -39,7 +39,7 @@ def new_spec(settings: TaskManager, task_type: str, worker: dict[str, str], inpu
         input = to_plain(dict(input))
     except TypeError as error:
         raise InvalidInputError(task_type, [{"path": "", "message": str(error)}]) from None
-    own = interpreter is None or os.path.realpath(interpreter) == os.path.realpath(sys.executable)
+    own = interpreter is None or is_own(interpreter)
     cwd = own_folder()
     return TaskSpec(task_type=task_type, worker=worker, input=input, name=name, tags=tags,
                     interpreter=interpreter or sys.executable, cwd=cwd,

@@ -10,9 +10,10 @@ import os
 import shutil
 import sys
 import threading
+import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -42,7 +43,8 @@ from .queue import Queue
 from .registry import validate_input, worker_ref
 from .restarting import plan_restart
 from .retention import DAY_SECONDS, Limits, Stamp, bytes_of, prune, reading, removing
-from .sizes import Size, say_size
+from .size_trait import Size
+from .sizes import say_size
 from .specs import new_spec, settled, tag_list
 from .types import ENDED, Status, TaskInfo, TaskSpec, TaskTypeInfo, is_task_type
 from .watching import LoopWatch, ThreadWatch, Watch
@@ -53,6 +55,9 @@ __all__ = ["TaskManager", "default_manager", "tag_list"]
 Action = Literal["pause", "resume", "abort"]
 
 _CLAIM_SECONDS = 30.0
+_ASKED_FOR_FIRST = 200
+_LOOKED_AT_ONCE = 20
+_REST_SECONDS = 0.002
 _FOLDERS = ("tasks", "waiting", "slots", "forkservers", "claims")
 
 
@@ -128,6 +133,7 @@ class TaskManager(Configurable):
         self._followed: Counter[str] = Counter()
         self._lock = threading.Lock()
         self._closing = False
+        self._askers = 0
 
     def _make_folders(self) -> None:
         try:
@@ -248,7 +254,8 @@ class TaskManager(Configurable):
             spec.worker = worker_ref(described)
         with reading(folder):
             plan = plan_restart(old, folder, os.environ, fresh=fresh)
-            restarted = self._launch(spec, fill=plan.fill, message=plan.message, items=plan.items)
+            restarted = self._launch(spec, fill=plan.fill, message=plan.message, items=plan.items,
+                                     metrics=plan.metrics)
             with suppress(OSError):  # a link for people; the new task knows where it comes from
                 partial = folder.path / f".restarted_as-{spec.task_id}"
                 partial.write_text(spec.task_id, "ascii")
@@ -358,37 +365,75 @@ class TaskManager(Configurable):
         """The ids of the tasks that have not ended, newest first, as far as they have been looked at."""
         return self._index.live_ids()
 
-    def info(self, task_id: str) -> TaskInfo:
-        """What there is to say of a task. One that has died is recovered first. Raises TaskNotFoundError."""
+    def known_live_ids(self) -> list[str]:
+        """The same as far as it is known already: nothing is read."""
+        return self._index.known_live_ids()
+
+    def info(self, task_id: str, *, recover: bool = True) -> TaskInfo:
+        """What there is to say of a task. One that has died is recovered first, which may take seconds: a forkserver
+        may have to be started for it. Without ``recover``, for event loops, it is told as its log has it.
+
+        Raises TaskNotFoundError.
+        """
         self.folder(task_id)
-        return self._index.info(task_id)
+        return self._index.info(task_id, recover=recover)
 
     def list(self, *, status: Iterable[str] = (), task_type: str | None = None, tag: str | None = None,
              limit: int | None = None, after: str | None = None, brief: bool = False
              ) -> tuple[list[TaskInfo], str | None]:
         """The tasks, newest first, and the cursor of the next page (``after``) or None. ``brief``: without inputs and
         results above 4 KiB, which have to be read anew."""
-        return self._index.list(status=status, task_type=task_type, tag=tag, limit=limit, after=after, brief=brief)
+        with self._asking():
+            return self._index.list(status=status, task_type=task_type, tag=tag, limit=limit, after=after, brief=brief)
+
+    @contextmanager
+    def _asking(self) -> Iterator[None]:
+        """While the context is open, ``recover_all`` stands back."""
+        with self._lock:
+            self._askers += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._askers -= 1
 
     def recover_if_dead(self, task_id: str) -> None:
         """Ends or hands on a task that has no terminal update and no process."""
-        if not self._index.is_known_ended(task_id) and not self._index.folder_of(task_id).is_held():
+        if self.may_be_dead(task_id):
             self._index.look(task_id)
+
+    def may_be_dead(self, task_id: str) -> bool:
+        """Whether nobody has this task, as far as is known here without reading its log."""
+        return not self._index.is_known_ended(task_id) and not self._index.folder_of(task_id).is_held()
 
     def recover_all(self) -> None:
         """Looks at every task once, so that those that died while nobody looked are ended or handed on; and takes away
-        what starters left behind that were killed. The dead first, then, to remember them, the ended."""
+        what starters left behind that were killed. The newest first, which people ask for first, then the dead, then,
+        to remember them, the ended."""
         self._host.sweep()
-        ended = []
-        for task_id in self.ids():
-            update, _ = self._index.folder_of(task_id).latest()
-            if update is not None and update.status in ENDED:
-                ended.append(task_id)
-            elif not self._closing:
+        ids = self.ids()
+        for task_id in self._without_haste(ids[:_ASKED_FOR_FIRST]):
+            self._index.look(task_id)
+        for task_id in self._without_haste(reversed(ids)):
+            if not self._index.is_over(task_id):
                 self._index.look(task_id)
-        for task_id in ended:
-            if not self._closing:
+        looked = 0
+        for task_id in self._without_haste(ids):
+            if not self._index.is_known_ended(task_id) and self._index.is_over(task_id):
                 self._index.look(task_id)
+                looked += 1
+                if looked % _LOOKED_AT_ONCE == 0:
+                    time.sleep(_REST_SECONDS)  # nobody waits for this; others may be busy with the same processor
+
+    def _without_haste(self, ids: Iterable[str]) -> Iterator[str]:
+        """One after the other, while nobody asks for a list: two threads that read files take turns at each call, and
+        both are slow. The end of the manager ends it."""
+        for task_id in ids:
+            while self._askers and not self._closing:
+                time.sleep(_REST_SECONDS)
+            if self._closing:
+                return
+            yield task_id
 
     # -- following -----------------------------------------------------------------------------------------------
 
@@ -419,7 +464,7 @@ class TaskManager(Configurable):
         """What grows when something happens to a task; empty when it is gone."""
         folder = self._index.folder_of(task_id)
         log = folder.log_size()
-        return (log, folder.output_size(), folder.items_size()) if log else ()
+        return (log, folder.output_size(), folder.items_size(), folder.metrics_size()) if log else ()
 
 
 _default: TaskManager | None = None

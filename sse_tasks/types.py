@@ -51,7 +51,7 @@ class Status(enum.StrEnum):
 ENDED = frozenset({Status.COMPLETED, Status.FAILED, Status.ABORTED})
 """The statuses after which nothing follows."""
 
-UpdateType = Literal["status", "progress", "result", "error", "items", "checkpoint", "reset"]
+UpdateType = Literal["status", "progress", "result", "error", "items", "metrics", "checkpoint", "reset"]
 
 
 class _Wire(msgspec.Struct, kw_only=True, omit_defaults=True, rename="camel"):
@@ -71,7 +71,8 @@ class TaskUpdate(_Wire):
     """One event of a task, and a full picture of it: the latest alone is the state.
 
     ``type`` says what it was written for. ``timestamp`` and ``started_at`` are ISO 8601 in UTC with milliseconds,
-    ``paused_seconds`` is how long the task stood still so far, ``items`` how many partial results it has emitted.
+    ``paused_seconds`` is how long the task stood still so far, ``items`` how many partial results it has emitted,
+    ``metrics`` how many points of its metrics are kept.
     """
 
     type: str
@@ -82,6 +83,7 @@ class TaskUpdate(_Wire):
     progress: Progress | None = None
     requested: Literal["pause", "abort"] | None = None
     items: int = 0
+    metrics: int = 0
     attempt: int = 1
     started_at: str | None = None
     paused_seconds: float = 0
@@ -115,10 +117,13 @@ class TaskInfo(_Wire):
     created_at: str | None = None
     started_at: str | None = None
     ended_at: str | None = None
+    saved_at: str | None = None
     paused_seconds: float = 0
     position: int | None = None
     items: int = 0
     items_bytes: int = 0
+    metrics: int = 0
+    metrics_bytes: int = 0
     output_bytes: int = 0
     files: int = 0
     origin: dict[str, str] | None = None
@@ -134,12 +139,13 @@ class TaskInfo(_Wire):
 
 class TaskTypeInfo(_Wire):
     """What a task type says of itself: JSON Schemas of its input and output, where it comes from, or why it can't
-    be loaded (``error``, one sentence; then ``input`` is absent)."""
+    be loaded (``error``, one sentence; then ``input`` is absent). ``items`` is the schema of a partial result."""
 
     name: str
     doc: str = ""
     input: dict[str, Any] | None = None
     output: dict[str, Any] | None = None
+    items: dict[str, Any] | None = None
     source: str = ""
     error: str | None = None
 
@@ -184,12 +190,12 @@ class TaskSpec(_Wire):
 
 def is_task_type(name: str) -> bool:
     """Whether ``name`` is shaped like a task type: ``[a-z0-9][a-z0-9-]{0,63}``."""
-    return _TASK_TYPE.fullmatch(name) is not None
+    return isinstance(name, str) and _TASK_TYPE.fullmatch(name) is not None
 
 
 def is_task_id(text: str) -> bool:
     """Whether ``text`` is shaped like a task id: 26 characters ``[0-9a-z]``."""
-    return _TASK_ID.fullmatch(text) is not None
+    return isinstance(text, str) and _TASK_ID.fullmatch(text) is not None
 
 
 def new_task_id() -> str:
@@ -205,5 +211,10 @@ def new_task_id() -> str:
 
 def now_iso() -> str:
     """This moment as the wire writes it: ``2026-11-24T03:58:00.123Z``."""
-    seconds, nanoseconds = divmod(time.time_ns(), 1_000_000_000)
-    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{nanoseconds // 1_000_000:03}Z"
+    return iso_of(time.time())
+
+
+def iso_of(moment: float) -> str:
+    """A moment, in seconds since the epoch, as the wire writes it."""
+    seconds, milliseconds = divmod(int(moment * 1000), 1000)
+    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{milliseconds:03}Z"

@@ -73,7 +73,7 @@ def list_tasks(*, status: str | Iterable[str] = (), type: str | None = None, tag
     from .task_manager import default_manager
     from .types import Status
 
-    wanted = [status] if isinstance(status, str) else list(status)
+    wanted = [status] if isinstance(status, str) or not isinstance(status, Iterable) else list(status)
     for one in wanted:
         if one not in list(Status):
             raise BadParameterError("status", f"{one!r} is none of {', '.join(Status)}")

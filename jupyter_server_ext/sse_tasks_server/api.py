@@ -6,6 +6,7 @@ jupyter_server keeps what it once derived per inherited method, so subclasses wo
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
 import re
@@ -33,7 +34,7 @@ from sse_tasks.errors import (
 from sse_tasks.folder import TaskFolder
 from sse_tasks.index import BRIEF_BYTES
 from sse_tasks.types import TaskInfo, is_task_id, is_task_type
-from sse_tasks.wire import encode
+from sse_tasks.wire import encode_again
 
 if TYPE_CHECKING:
     from sse_tasks.task_manager import TaskManager
@@ -98,6 +99,15 @@ class TasksApiHandler(APIHandler):
             raise TaskNotFoundError(task_id)
         return folder
 
+    async def info(self, task_id: str) -> TaskInfo:
+        """What there is to say of a task. One that has died is recovered first, on a thread: that may take seconds.
+
+        Raises TaskNotFoundError.
+        """
+        if self.manager.may_be_dead(task_id):
+            return await asyncio.to_thread(self.manager.info, task_id)
+        return self.manager.info(task_id, recover=False)
+
     def query(self, name: str) -> str | None:
         """The query parameter ``name``; never from a form in the body, as ``get_argument`` would."""
         return self.get_query_argument(name, None)
@@ -133,7 +143,7 @@ class TasksApiHandler(APIHandler):
         return known[name]
 
     def wants(self, content_type: str) -> bool:
-        return content_type in self.request.headers.get("Accept", "")
+        return content_type in self.request.headers.get("Accept", "").lower()
 
     def body_object(self, task_type: str) -> dict[str, Any]:
         """The body, a JSON object; an empty one is ``{}``."""
@@ -142,9 +152,15 @@ class TasksApiHandler(APIHandler):
         if not self.request.body.strip():
             return {}
         try:
-            body = json.loads(self.request.body.decode("utf-8"), parse_constant=_refuse_constant)
-        except (ValueError, RecursionError) as error:
+            body = json.loads(self.request.body.decode("utf-8-sig"), parse_constant=_refuse_constant)
+        except UnicodeDecodeError as error:
+            raise NotJsonError(f"its byte {error.start} is no UTF-8") from None
+        except RecursionError:
+            raise NotJsonError("it is nested too deeply") from None
+        except (json.JSONDecodeError, _RefusedConstantError) as error:
             raise NotJsonError(str(error)) from None
+        except ValueError:  # of Python's int()
+            raise NotJsonError("a number in it has too many digits") from None
         if not isinstance(body, dict):
             raise InvalidInputError(task_type, [{"path": "", "message": "must be a JSON object: {…}"}])
         return body
@@ -170,8 +186,8 @@ class TasksApiHandler(APIHandler):
         self.set_status(status)
         self.finish(to_json(content))
 
-    def answer_info(self, task_id: str) -> None:
-        self.finish(to_json(self.manager.info(task_id)))
+    async def answer_info(self, task_id: str) -> None:
+        self.finish(to_json(await self.info(task_id)))
 
     def answer_started(self, task_type: str, task_id: str, is_new: bool = True) -> None:
         """Says which task has been started; ``200`` for one that there was already."""
@@ -238,7 +254,7 @@ class NoSuchRoute(TasksApiHandler):
 
 def to_json(content: Any) -> str:
     """One ASCII line, valid for every parser, whatever a task's own values are."""
-    return encode(msgspec.to_builtins(content, str_keys=True))[0]
+    return encode_again(msgspec.to_builtins(content, str_keys=True))
 
 
 def summary(info: TaskInfo) -> TaskInfo:
@@ -248,5 +264,9 @@ def summary(info: TaskInfo) -> TaskInfo:
     return msgspec.structs.replace(info, **large) if large else info
 
 
+class _RefusedConstantError(ValueError):
+    """NaN and the like, which Python would read."""
+
+
 def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON")
+    raise _RefusedConstantError(f"{name} is no JSON")

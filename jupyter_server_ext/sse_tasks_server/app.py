@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -24,6 +25,7 @@ from sse_tasks.types import Status
 from .handlers import ROUTES
 from .open_answers import OpenAnswers
 from .overview import Overview
+from .page import PAGE_ROUTES, announce_root
 from .records import OPEN_STREAMS, Records
 from .tails import Tails
 
@@ -79,6 +81,17 @@ class SseTasksApp(ExtensionApp):
     def overview(self) -> Overview:
         return Overview(self.manager)
 
+    def _link_jupyter_server_extension(self, serverapp: Any) -> None:
+        super()._link_jupyter_server_extension(serverapp)
+        self._first_look = threading.Thread(target=self._look_at_all, name="sse-tasks-first-look", daemon=True)
+        with suppress(SseTasksError, OSError):  # the look that follows says so
+            self.manager.ids()
+            self._first_look.start()  # while the other extensions are loaded: with many tasks it takes a while
+
+    def _look_at_all(self) -> None:
+        with suppress(SseTasksError, OSError):
+            self.manager.recover_all()
+
     def initialize_settings(self) -> None:
         self.open_answers = OpenAnswers()
         OPEN_STREAMS.set_function(lambda: len(self.open_answers))
@@ -90,15 +103,19 @@ class SseTasksApp(ExtensionApp):
         self._beginning: asyncio.Task[None] | None = None
 
     def initialize_handlers(self) -> None:
-        self.handlers.extend(ROUTES)
+        self.handlers.extend([*ROUTES, *PAGE_ROUTES])
+        if self.serverapp is not None:
+            announce_root(self.serverapp.web_app.settings, self.serverapp.root_dir)
 
     async def _start_jupyter_server_extension(self, serverapp: Any) -> None:
         self._beginning = asyncio.create_task(self._begin())  # with many tasks it takes seconds: nobody waits for it
 
     async def _begin(self) -> None:
         self._looking.start()
-        with suppress(SseTasksError, OSError):  # the look that follows says so
-            await asyncio.to_thread(self.manager.recover_all)
+        if self._first_look.is_alive():
+            await asyncio.to_thread(self._first_look.join)
+        else:
+            await asyncio.to_thread(self._look_at_all)
         await self._look()
         await self._prune(0)
         self._pruning.start()

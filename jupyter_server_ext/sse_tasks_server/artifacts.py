@@ -1,4 +1,4 @@
-"""What a task wrote, as it is: output, items, result, files. None of it is trusted.
+"""What a task wrote, as it is: output, items, metrics, result, files. None of it is trusted.
 
 Sent as an attachment that may neither run nor be sniffed: without that, an artifact that is a page could start a
 kernel with the reader's cookie.
@@ -19,7 +19,7 @@ from sse_tasks.folder import TaskFolder
 
 from .api import TasksApiHandler
 
-__all__ = ["send_file", "send_items", "send_output", "send_result"]
+__all__ = ["send_file", "send_items", "send_metrics", "send_output", "send_result"]
 
 PIECE_BYTES = 1 << 18
 STALLED_SECONDS = 60.0
@@ -40,15 +40,23 @@ async def send_output(handler: TasksApiHandler, folder: TaskFolder) -> None:
 
 
 async def send_items(handler: TasksApiHandler, folder: TaskFolder) -> None:
+    await _send_lines(handler, folder, "items.jsonl")
+
+
+async def send_metrics(handler: TasksApiHandler, folder: TaskFolder) -> None:
+    await _send_lines(handler, folder, "metrics.jsonl")
+
+
+async def _send_lines(handler: TasksApiHandler, folder: TaskFolder, name: str) -> None:
     """Whole lines after the byte ``after``; beyond the end starts anew, and ``X-Items-After`` says where it began."""
     text = handler.query("after") or "0"
     if not re.fullmatch(r"[0-9]{1,18}", text):
         raise BadParameterError("after", f"must be a number of bytes, not {text!r}.")
-    await _send_part(handler, folder, "items.jsonl", "application/x-ndjson", after=int(text))
+    await _send_part(handler, folder, name, "application/x-ndjson", after=int(text))
 
 
 async def send_result(handler: TasksApiHandler, folder: TaskFolder) -> None:
-    info = handler.manager.info(folder.task_id)
+    info = await handler.info(folder.task_id)
     if not info.is_ended:
         raise TaskLiveError("it has no result")
     if info.status != "completed":

@@ -12,6 +12,7 @@ from tornado import web
 
 from sse_tasks.errors import (
     BadParameterError,
+    InvalidInputError,
     StartInProgressError,
     TaskTypeNotFoundError,
     near_names,
@@ -105,7 +106,7 @@ class TaskTypeHandler(TasksApiHandler):
     async def get(self, task_type: str) -> None:
         folder = self.task_folder(task_type, self._task_id(task_type))
         if self.wants("application/json") and not self.wants(_EVENT_STREAM):
-            self.answer_info(folder.task_id)
+            await self.answer_info(folder.task_id)
         else:
             await follow_task(self, folder)
 
@@ -119,14 +120,14 @@ class TaskTypeHandler(TasksApiHandler):
         body = self.body_object(task_type)
         match body:
             case {"action": "pause" | "resume" as action, "taskId": str(task_id)} if len(body) == 2:
-                self._ask(task_type, task_id, action)
+                await self._ask(task_type, task_id, action)
             case _:
                 await self._start(task_type, body)
 
     @web.authenticated
     @authorized(action="execute", resource="tasks")
     async def delete(self, task_type: str) -> None:
-        self._ask(task_type, self._task_id(task_type), "abort")
+        await self._ask(task_type, self._task_id(task_type), "abort")
 
     def _task_id(self, task_type: str) -> str:
         if not is_task_type(task_type):
@@ -136,8 +137,9 @@ class TaskTypeHandler(TasksApiHandler):
             raise BadParameterError("taskId", "is missing: say which task, ?taskId=…")
         return task_id
 
-    def _ask(self, task_type: str, task_id: str, action: Literal["pause", "resume", "abort"]) -> None:
+    async def _ask(self, task_type: str, task_id: str, action: Literal["pause", "resume", "abort"]) -> None:
         folder = self.task_folder(task_type, task_id)
+        await self.info(folder.task_id)  # not on this loop, if it has died
         info = self.manager.ask(folder.task_id, action)
         self.answer({"success": True, "taskId": info.task_id, "status": info.status,
                      "message": f"{action} of {task_type} task requested"}, 202)
@@ -173,7 +175,7 @@ class TaskHandler(TasksApiHandler):
     @web.authenticated
     @authorized(action="read", resource="tasks")
     async def get(self, task_type: str, task_id: str) -> None:
-        self.answer_info(self.task_folder(task_type, task_id).task_id)
+        await self.answer_info(self.task_folder(task_type, task_id).task_id)
 
     head = get
 
@@ -193,6 +195,9 @@ class RestartHandler(TasksApiHandler):
     async def post(self, task_type: str, task_id: str) -> None:
         folder = self.task_folder(task_type, task_id)
         self.only_parameters(["fresh"])
+        if self.body_object(task_type):
+            raise InvalidInputError(task_type, [{"path": "", "message": "a restart has the input of the task that it "
+                                                 "restarts; for another one start a new task"}])
         fresh = self.query("fresh") or ""
         if fresh.lower() not in _FLAGS:
             raise BadParameterError("fresh", f"must be true or false, not {fresh!r}.")
@@ -231,6 +236,15 @@ class ItemsHandler(TasksApiHandler):
     head = get
 
 
+class MetricsHandler(TasksApiHandler):
+    @web.authenticated
+    @authorized(action="read", resource="tasks")
+    async def get(self, task_type: str, task_id: str) -> None:
+        await artifacts.send_metrics(self, self.task_folder(task_type, task_id))
+
+    head = get
+
+
 class ResultHandler(TasksApiHandler):
     @web.authenticated
     @authorized(action="read", resource="tasks")
@@ -260,14 +274,14 @@ class FileHandler(TasksApiHandler):
 
 def _moment(name: str, text: str | None) -> str | None:
     """A moment as tasks write theirs, which sort like the moments. Without a time zone it is UTC."""
-    if not text:
+    if text is None:
         return None
     try:
         moment = datetime.fromisoformat(text)
         moment = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError):
         raise BadParameterError(name, f"must be a time such as 2026-11-24T03:58:00Z, not {text!r}.") from None
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
+    return moment.replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"  # strftime writes the year 1 as "1"
 
 
 _TASK = r"/api/tasks/([^/]+)/([^/]+)"
@@ -281,6 +295,7 @@ ROUTES: list[tuple[str, type[TasksApiHandler]]] = [
     (_TASK + "/updates", UpdatesHandler),
     (_TASK + "/output", OutputHandler),
     (_TASK + "/items", ItemsHandler),
+    (_TASK + "/metrics", MetricsHandler),
     (_TASK + "/result", ResultHandler),
     (_TASK + "/files", FilesHandler),
     (_TASK + "/files/([^/]+)", FileHandler),

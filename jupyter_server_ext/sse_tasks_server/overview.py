@@ -99,7 +99,7 @@ class Overview:
 
     def _make(self, task_id: str) -> bytes:
         try:
-            data = _snapshot(summary(self._manager.info(task_id)))
+            data = _snapshot(summary(self._manager.info(task_id, recover=False)))
         except TaskNotFoundError:
             data = frame(to_json({"type": "gone", "taskId": task_id}))
         for memory in (self._snapshots, self._made_at):

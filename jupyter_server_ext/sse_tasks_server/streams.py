@@ -45,7 +45,7 @@ async def follow_task(handler: TasksApiHandler, folder: TaskFolder) -> None:
     """Answers with the stream of a task, from where the reader left off."""
     place = _place(folder, _stated_cursor(handler), handler.query("from"))
     # Whether it has ended is asked first: what is written between the two looks would be lost.
-    if place.resumed and handler.manager.info(folder.task_id).is_ended and not folder.read_log(place.cursor):
+    if place.resumed and (await handler.info(folder.task_id)).is_ended and not folder.read_log(place.cursor):
         handler.set_status(204)  # what stops every client
         return
     with EventStream(handler) as stream:
@@ -73,7 +73,7 @@ async def _send_updates(handler: TasksApiHandler, stream: EventStream, tail: Tai
             cursor = chunk.cursor
             if len(chunk.data) > CHUNK_BYTES // 2:
                 await asyncio.sleep(0)  # a quick reader of a long log leaves the others their turn
-        if is_quiet and (end := _unwritten_end(handler, tail.folder)) is not None:
+        if is_quiet and (end := await _unwritten_end(handler, tail.folder)) is not None:
             tail.look()
             if tail.chunk(cursor) is not None:
                 continue  # it was written just now
@@ -88,7 +88,7 @@ async def poll_task(handler: TasksApiHandler, folder: TaskFolder) -> None:
     place = _place(folder, handler.query("after"), None)
     lines, cursor, ended = await _updates(folder, place.cursor)
     if not lines:
-        ended = handler.manager.info(folder.task_id).is_ended
+        ended = (await handler.info(folder.task_id)).is_ended
         if wait and not ended:
             await _growth(handler, folder, cursor, wait)
         lines, cursor, wrote_end = await _updates(folder, cursor)
@@ -164,15 +164,15 @@ def _before_latest(folder: TaskFolder) -> int:
         os.close(fd)
 
 
-def _unwritten_end(handler: TasksApiHandler, folder: TaskFolder) -> str | None:
+async def _unwritten_end(handler: TasksApiHandler, folder: TaskFolder) -> str | None:
     """The end of a task whose log will never say so, as that of a machine that is gone; None while it goes on."""
-    info = handler.manager.info(folder.task_id)
+    info = await handler.info(folder.task_id)
     if not info.is_ended:
         return None
     kind: dict[Any, str] = {Status.COMPLETED: "result", Status.FAILED: "error"}
     update = TaskUpdate(
         type=kind.get(info.status, "status"), task_id=info.task_id, timestamp=info.ended_at or "", status=info.status,
-        message=info.message, progress=info.progress, items=info.items, attempt=info.attempt,
+        message=info.message, progress=info.progress, items=info.items, metrics=info.metrics, attempt=info.attempt,
         started_at=info.started_at, paused_seconds=info.paused_seconds, result=info.result,
         result_bytes=info.result_bytes, error=info.error, code=info.code)
     return to_json(msgspec.to_builtins(update, str_keys=True))

@@ -37,6 +37,7 @@ from sse_tasks.errors import (
 )
 from sse_tasks.handle import Task
 from sse_tasks.items import frame_of
+from sse_tasks.types import TaskUpdate
 
 WORKERS = Path(__file__).parent / "workers"
 
@@ -175,8 +176,25 @@ def test_updates_come_from_a_cursor_to_the_end() -> None:
     assert [update.progress.current for update in every if update.progress][:1] == [1]
     assert list(t.updates(cursors[2])) == every[3:]
     assert list(t.updates(cursors[-1])) == []
-    with pytest.raises(BadParameterError, match="no place in the log"):
-        t.updates(cursors[0] + 1)
+    for nowhere in (cursors[0] + 1, -1, 10**9, "x"):
+        with pytest.raises(BadParameterError, match="no place in the log"):
+            t.updates(nowhere)
+
+
+def test_threads_share_updates() -> None:
+    """Of one `t.updates()` that several threads read, each update comes to one of them, and all of them end."""
+    t = start_task("steps", steps=8, seconds=0.06)
+    updates = t.updates()
+    each: list[list[TaskUpdate]] = [[] for _ in range(4)]
+    threads = [threading.Thread(target=mine.extend, args=(updates,)) for mine in each]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+
+    assert not any(thread.is_alive() for thread in threads)
+    every = list(t.updates())
+    assert sorted([update for mine in each for update in mine], key=every.index) == every
 
 
 async def test_updates_and_the_end_can_be_awaited() -> None:
@@ -188,6 +206,18 @@ async def test_updates_and_the_end_can_be_awaited() -> None:
 
     assert await asyncio.gather(*map(last, tasks)) == ["completed"] * 3
     assert await asyncio.gather(*tasks) == [3, 3, 3]
+
+
+def test_a_handle_calls_back_for_each_of_its_tasks() -> None:
+    """Also where the next one is started right after the end of the one before."""
+    told: list[int] = []
+    t = use_task(on_complete=told.append)
+    for steps in (1, 2, 3):
+        t.start("steps", steps=steps)
+        t.wait()
+
+    until(lambda: len(told) == 3, "the last callback")
+    assert told == [1, 2, 3]
 
 
 def test_callbacks_without_a_kernel() -> None:
@@ -335,6 +365,8 @@ def test_what_cannot_be_started_says_why() -> None:
     """Unknown types, wrong fields, input that is no JSON, options that make no sense, and a handle without a task."""
     with pytest.raises(TaskTypeNotFoundError, match="Did you mean steps"):
         start_task("stps")
+    with pytest.raises(TaskTypeNotFoundError, match="no task type 5"):
+        start_task(5)
     with pytest.raises(InvalidInputError, match="step: "):
         start_task("steps", step=1)
     with pytest.raises(BadParameterError, match="can't be written as JSON"):

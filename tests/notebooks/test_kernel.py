@@ -54,6 +54,14 @@ def test_callbacks_come_also_when_the_task_had_ended_before(kernel: Kernel) -> N
     assert made.text() == "complete 3\n"
 
 
+def test_a_task_that_was_forgotten_is_shown_as_it_was(kernel: Kernel) -> None:
+    """By whoever forgot it, or by its age: its handle still has a last picture."""
+    kernel.run("t = start_task('steps')\nt.wait()\ndefault_manager().forget(t.task_id)")
+
+    [shown] = kernel.run("t").of("display_data")
+    assert "completed" in shown["data"]["text/plain"]
+
+
 def test_a_callback_that_raises_is_shown_in_its_cell(kernel: Kernel) -> None:
     """Its traceback lands there, and the kernel goes on."""
     made = kernel.run("use_task(on_complete=lambda result: 1 / 0).start('steps');")

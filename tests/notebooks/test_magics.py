@@ -60,7 +60,7 @@ def test_the_view_is_shown_once(kernel: Kernel) -> None:
 
         shown = run.of("display_data")
         assert len(shown) == 1, code
-        assert list(shown[0]["data"]) == [WIDGET, "text/html", "text/plain"]
+        assert list(shown[0]["data"]) == [WIDGET, "application/vnd.sse-tasks.task+json", "text/html", "text/plain"]
         assert len(run.of("execute_result")) == code.endswith("1")
     assert len(kernel.run("t").of("display_data")) == 1
 
@@ -97,6 +97,7 @@ def test_the_kernel_stays_free(kernel: Kernel) -> None:
     ("%start_task steps --until 1 --wait", "The shop is closed."),
     ("%abort_task zz", "There is no task 'zz'."),
     ("%abort_task a b", "b: one id is enough"),
+    ("%pause_task --all", "--all: there is no such option here"),
     ("%tasks --stats", "--stats: %tasks has no such option. Did you mean --status"),
     ("%tasks --status done", "--status: 'done' is no status."),
     ("%restart_task zz", "There is no task 'zz'."),

@@ -40,7 +40,7 @@ CALLS = [
     ("DELETE", "tasks/echo", "execute"), ("GET", NO_TASK, "read"), ("HEAD", NO_TASK, "read"),
     ("DELETE", NO_TASK, "write"), ("DELETE", "tasks", "write"), ("POST", f"{NO_TASK}/restart", "execute"),
     *((method, f"{NO_TASK}/{part}", "read") for method in ("GET", "HEAD")
-      for part in ("updates", "output", "items", "result", "files", "files/x")),
+      for part in ("updates", "output", "items", "metrics", "result", "files", "files/x")),
 ]
 
 

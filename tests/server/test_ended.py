@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from sse_tasks_server import handlers
 
 from sse_tasks.claims import Claims
+from sse_tasks.folder import TaskFolder
 from sse_tasks.types import is_task_id
 
 from .conftest import until
@@ -72,7 +73,8 @@ async def test_many_are_forgotten_at_once(call, start, ended, log_by_hand):
 
     answer = await call("DELETE", "tasks", status="failed", before="2026-01-02")
     assert (answer.status, answer.json) == (200, {"success": True, "removed": 0})
-    assert (await call("DELETE", "tasks", before="2026-01-01T00:00:59+00:01")).json["removed"] == 0
+    for before in ("2026-01-01T00:00:59+00:01", "0001-01-01T00:00:00Z"):  # the second is "no time" in Go
+        assert (await call("DELETE", "tasks", before=before)).json["removed"] == 0
     answer = await call("DELETE", "tasks", status=["completed", "failed"], before="2026-01-01T02:00:01+02:00")
     assert answer.json == {"success": True, "removed": 3}
 
@@ -158,6 +160,38 @@ async def test_the_server_s_first_look_holds_up_nobody(app, call, monkeypatch):
     assert (await call("GET", "tasks")).status == 200
     seen.set()
     await app._beginning
+
+
+async def test_a_task_that_has_died_holds_up_nobody(app, call, raw, log_by_hand, monkeypatch):
+    """To end it, or to hand it on, may take seconds: a forkserver may have to start. Whoever finds it, a request for it
+    or a stream, other requests are answered meanwhile."""
+    logs = [log_by_hand() for _ in range(3)]
+    for log in logs:
+        log.progress(1)
+    going_on = threading.Event()
+    busy: set[str] = set()
+
+    def slow(folder: TaskFolder) -> bool:
+        busy.update((folder.task_id, threading.current_thread().name))
+        assert going_on.wait(20)
+        return False
+
+    monkeypatch.setattr(app.manager._host, "recover", slow)
+    stream = await raw("GET", f"tasks/by-hand?taskId={logs[0].task_id}")
+    overview = await raw("GET", "tasks", "Accept: text/event-stream")
+    while b'"ready"' not in await overview.chunk():
+        pass
+    for log in logs:
+        log.writer.close()  # what its processes' death does
+    asked = asyncio.create_task(call("GET", f"tasks/by-hand/{logs[1].task_id}"))
+    paused = asyncio.create_task(call("POST", "tasks/by-hand", {"action": "pause", "taskId": logs[2].task_id}))
+
+    await until(lambda: {logs[1].task_id, logs[2].task_id, "sse-tasks-look"} <= busy, "all of them to be busy")
+    assert (await call("GET", "task-types")).status == 200
+    assert not asked.done() and not paused.done()
+    going_on.set()
+    assert (await asked).status == 200 and (await paused).status == 409
+    stream.writer.close()
 
 
 async def test_keys_and_times_of_tasks_are_in_utc(call, start, ended):

@@ -36,10 +36,25 @@ def assert_error(answer: Any, status: int, code: str, path: str | None = None) -
     return error["message"]
 
 
-@pytest.mark.parametrize("body", [b"{", b"\xff\xfe{}", b'{"text": NaN}', b'{"text": Infinity}', b"[" * 1000, b"text=x"])
-async def test_not_json(call, body):
-    """400: what can't be read as JSON, NaN among it."""
-    assert_error(await call("POST", "tasks/echo", raw=body), 400, "not_json")
+@pytest.mark.parametrize(("body", "said"), [
+    (b"{", "line 1 column 2"), (b"\xff\xfe{}", "byte 0 is no UTF-8"), (b'{"text": NaN}', "NaN is no JSON"),
+    (b'{"text": Infinity}', "Infinity is no JSON"), (b"[" * 1000, "nested too deeply"), (b"text=x", "Expecting value")])
+async def test_not_json(call, body, said):
+    """400: what can't be read as JSON, NaN among it; the sentence says why."""
+    assert said in assert_error(await call("POST", "tasks/echo", raw=body), 400, "not_json")
+
+
+async def test_a_number_of_too_many_digits(call, app, monkeypatch):
+    """400: Python doesn't read it, and its advice about that is none for who calls."""
+    monkeypatch.setattr(app, "max_input_bytes", 10_000)
+
+    message = assert_error(await call("POST", "tasks/echo", raw=b'{"times": 1%b}' % (b"0" * 5000)), 400, "not_json")
+    assert "too many digits" in message and "sys." not in message
+
+
+async def test_a_byte_order_mark_is_no_fault(call):
+    """Some programs put one before their UTF-8."""
+    assert (await call("POST", "tasks/echo", raw=b'\xef\xbb\xbf{"text": "x"}')).status == 201
 
 
 @pytest.mark.parametrize("body", [[], "text", 5, None, True])
@@ -54,6 +69,7 @@ async def test_input_that_does_not_fit(call):
 
     assert_error(answer, 422, "invalid_input")
     assert sorted(one["path"] for one in answer.json["errors"]) == ["more", "text", "times"]
+    assert ".;" not in answer.json["message"]
 
 
 @pytest.mark.parametrize(("path", "value"), [
@@ -170,6 +186,7 @@ async def test_what_needs_an_ended_task(call, start, ended):
 
 @pytest.mark.parametrize(("path", "value"), [
     ("status", "run"), ("status", "running"), ("status", "paused"), ("before", "yesterday"), ("before", "2026-13-01"),
+    ("before", ""), ("status", ""),
     ("type", "echo"), ("limit", "5")])
 async def test_forgetting_parameters_that_make_no_sense(call, path, value):
     """422 with the parameter as path; live kinds can't be forgotten, and nothing is done."""
@@ -192,6 +209,7 @@ async def test_restarting_a_live_task(call, start):
     assert_error(await call("POST", f"tasks/forever/{task_id}/restart"), 409, "task_live")
     assert_error(await call("POST", f"tasks/forever/{task_id}/restart", fresh="maybe"), 422, "invalid_parameter",
                  "fresh")
+    assert_error(await call("POST", f"tasks/forever/{task_id}/restart", {"text": "x"}), 422, "invalid_input", "")
     assert_error(await call("POST", f"tasks/forever/{NO_ID}/restart"), 404, "not_found")
     await call("DELETE", "tasks/forever", taskId=task_id)
 

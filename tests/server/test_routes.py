@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -123,6 +124,25 @@ async def test_lists_leave_out_what_is_large(call, ended):
 
     assert "input" not in listed and "result" not in listed and listed["resultBytes"] > 5000
     assert whole["input"] == whole["result"] == {"text": "x" * 5000}
+
+
+async def test_what_is_nested_as_deep_as_may_be_harms_no_answer(call, start, ended):
+    """An input 300 deep is taken. Pictures, lists and streams hold it some levels deeper, and are refused to nobody;
+    one level more is a 422."""
+    def nested(depth: int) -> dict[str, Any]:
+        value: Any = "in"
+        for _ in range(depth - 1):
+            value = [value]
+        return {"value": value}
+
+    task_id = await start("gives-back", **nested(300))
+
+    info = await ended("gives-back", task_id)
+    assert (info["input"], info["result"]) == (nested(300), nested(300)["value"])
+    listed = (await call("GET", "tasks")).json["tasks"]
+    assert [one["input"] for one in listed if one["taskId"] == task_id] == [nested(300)]
+    assert (await call("GET", f"tasks/gives-back/{task_id}/updates")).json["updates"][-1]["result"] == info["result"]
+    assert (await call("POST", "tasks/gives-back", nested(301))).status == 422
 
 
 async def test_task_types(call, app, tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -80,6 +81,50 @@ def test_a_link_that_is_no_id_is_none(manager: TaskManager, make: Make, content:
     (manager.folder(task_id).path / "restarted_as").write_text(content)
 
     assert manager.info(task_id).restarted_as is None
+
+
+@pytest.mark.parametrize("name", ["restarted_as", "task.json"])
+def test_a_pipe_in_a_folder_keeps_nobody_waiting(manager: TaskManager, make: Make, name: str) -> None:
+    """A worker can put one there: what is no file is not there, and the other tasks are listed."""
+    task_id, other = make(), make()
+    path = manager.folder(task_id).path / name
+    path.unlink(missing_ok=True)
+    os.mkfifo(path)
+
+    assert [info.task_id for info in manager.list()[0]] == ([other] if name == "task.json" else [other, task_id])
+    assert all(info.restarted_as is None for info in manager.list()[0])
+
+
+def test_that_a_task_has_ended_is_read_once(manager: TaskManager, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who asks for live ones alone, as an overview does, reads the end of each log once, and no more of the ended."""
+    for _ in range(3):
+        make()
+    running = make("running")
+    assert [info.task_id for info in manager.list(status=["running"])[0]] == [running]
+    read: list[str] = []
+    latest = TaskFolder.latest
+    monkeypatch.setattr(TaskFolder, "latest", lambda folder: read.append(folder.task_id) or latest(folder))
+
+    assert [info.task_id for info in manager.list(status=["running"])[0]] == [running]
+    assert manager.live_ids() == [running]
+    assert set(read) == {running}
+
+
+def test_many_files_are_not_counted_for_each_look(
+        manager: TaskManager, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While the task lives; once it has ended the number is what it is."""
+    counted: list[str] = []
+
+    def count(folder: TaskFolder) -> int:
+        counted.append(folder.task_id)
+        time.sleep(0.1)  # as with 100,000 files
+        return len(counted)
+
+    monkeypatch.setattr(TaskFolder, "count_files", count)
+    live, ended = make("running"), make()
+
+    assert [manager.info(live).files for _ in range(10)] == [1] * 10
+    assert manager.info(ended).files == 2 and counted == [live, ended]
 
 
 def test_large_inputs_and_results_are_not_remembered(manager: TaskManager, make: Make) -> None:

@@ -13,6 +13,12 @@ def echo(text: str = "", times: int = 1) -> dict[str, str]:
     return {"text": text * times}
 
 
+@task("gives-back")
+def gives_back(value: object = None) -> object:
+    """Gives back what it was given."""
+    return value
+
+
 @task("count")
 def count(ctx: TaskContext, to: int = 3, pause_between: float = 0.0) -> int:
     """Counts, with progress, items and output."""
