@@ -9,6 +9,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any, Protocol
 
 from .errors import NothingThereError, TaskNotFoundError
@@ -18,8 +19,10 @@ from .static_view import last_line, plain_text, static_html
 from .task_manager import TaskManager
 from .types import TaskInfo
 
-__all__ = ["LiveViews", "TaskView", "live_views", "redisplay"]
+__all__ = ["TASK_MIME", "LiveViews", "TaskView", "live_views", "redisplay"]
 
+TASK_MIME = "application/vnd.sse-tasks.task+json"
+"""What JupyterLab and Notebook 7 show by the extension that comes with the package: ``{"taskType", "taskId"}``."""
 _INTERVAL_SECONDS = 0.1
 _TAIL_BYTES = 4096
 _log = logging.getLogger(__name__)
@@ -111,26 +114,41 @@ class TaskView:
         if self._widget is not None:
             self._widget.on_action(self._ask)
             self._widget.on_follow(self._follow)
+            self._widget.on_read(self._read)
+            self._widget.on_shown(self._show_widget)
         self._relays: dict[str, _Relay] = {}
         self._shown: list[str] = []
-        self._is_live = False
+        self._is_live = self._is_settled = False  # settled: its end stands in the cells' outputs
         self._lock = threading.Lock()
 
     def __repr__(self) -> str:
         return f"<TaskView of {self._info.task_id}>"
 
     def bundle(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """The representations by MIME type, and their metadata."""
-        if self._widget is not None and (found := self._widget._repr_mimebundle_()) is not None:
-            return found
-        return {"text/html": static_html(self._info), "text/plain": plain_text(self._info)}, {}
+        """The representations by MIME type, and their metadata.
+
+        Once the task has ended, the widget is among them only if a page shows it: where a notebook is exported, by
+        nbconvert with a widget's saved state, it would come before the HTML, which needs no script.
+        """
+        info, widget = self._info, self._widget
+        # The type and the id, and nothing else: whoever shows it asks the page's own server for the rest.
+        data: dict[str, Any] = {TASK_MIME: {"taskType": info.task_type, "taskId": info.task_id}}
+        data |= {"text/html": static_html(info), "text/plain": plain_text(info)}
+        if widget is None or (self._is_settled and not widget.is_shown):
+            return data, {}
+        if (found := widget._repr_mimebundle_()) is None:
+            return data, {}
+        # The widget is the first, for VS Code takes the first that it can show.
+        shown, metadata = found
+        return {name: value for name, value in shown.items() if name not in data} | data, metadata
 
     def show(self) -> None:
         """Displays it in the cell that runs now."""
         from IPython.display import display
 
         with self._lock:
-            self._look()
+            with suppress(TaskNotFoundError):  # forgotten: the last that was known is shown
+                self._look()
             data, metadata = self.bundle()
             display_id = uuid.uuid4().hex
             display(data, raw=True, metadata=metadata, display_id=display_id)
@@ -153,9 +171,20 @@ class TaskView:
                 self._is_live = False
                 return False
             self._is_live = not self._info.is_ended
-            while self._shown and not self._is_live:
-                redisplay(self._shown.pop(), *self.bundle())
+            if not self._is_live and not self._is_settled:
+                self._is_settled = True
+                self._redisplay()
             return self._is_live
+
+    def _redisplay(self) -> None:
+        for display_id in self._shown:
+            redisplay(display_id, *self.bundle())
+
+    def _show_widget(self) -> None:
+        """A page shows the widget, and says so late, because the kernel was busy: it is put back."""
+        with self._lock:
+            if self._is_settled:
+                self._redisplay()
 
     def _look(self) -> None:
         self._info = info = self._manager.info(self._info.task_id)
@@ -170,6 +199,17 @@ class TaskView:
         new_id = self._manager.restart(task_id, origin=origin()).task_id
         (self._relays.get(task_id) or self).refresh()  # it says now what it was restarted as
         return new_id
+
+    def _read(self, part: str, task_id: str, after: int, limit: int) -> tuple[bytes, int]:
+        """A piece of what a task wrote, for a page without a server, and the byte at which it begins."""
+        name = "output.log" if part == "output" else f"{part}.jsonl"
+        try:
+            with open(self._manager.folder(task_id).open_part(name), "rb") as file:
+                began = after if after <= os.fstat(file.fileno()).st_size else 0
+                file.seek(began)
+                return file.read(limit), began
+        except NothingThereError:
+            return b"", 0
 
     def _follow(self, task_id: str) -> None:
         """A page without a server went on to a task that this one was restarted as, or from."""

@@ -23,12 +23,16 @@ from .wire import encode, to_plain, to_wire
 __all__ = ["TaskWidget"]
 
 Action = Literal["pause", "resume", "abort", "restart"]
+Part = Literal["output", "items", "metrics"]
 
 _ACTIONS = ("pause", "resume", "abort", "restart")
+_PARTS = ("output", "items", "metrics")
 _FRONTEND = Path(__file__).parent / "frontend"
 _IMPORT = re.compile(r"^import \{[^}]*\} from '\./(\w+\.js)';\n", re.MULTILINE)
 _RESULT_BYTES = 4096
 """A snapshot carries results and inputs up to this size, as the server's do: each one goes to every page."""
+_READ_BYTES = 1 << 18
+"""The most that a page is given of a part in one answer."""
 _log = logging.getLogger(__name__)
 
 
@@ -73,6 +77,9 @@ class TaskWidget(anywidget.AnyWidget):
         self._last_line = ""
         self._on_action: Callable[[Action, str], str | None] | None = None
         self._on_follow: Callable[[str], object] | None = None
+        self._on_read: Callable[[Part, str, int, int], tuple[bytes, int]] | None = None
+        self._on_shown: Callable[[], object] = _nothing
+        self._is_shown = False
         super().__init__(task_type=info.task_type, task_id=info.task_id, snapshot=_snapshot(info), **kwargs)
         self.on_msg(self._receive)
 
@@ -115,15 +122,39 @@ class TaskWidget(anywidget.AnyWidget):
         """
         self._on_follow = callback
 
+    def on_read(self, callback: Callable[[Part, str, int, int], tuple[bytes, int]]) -> None:
+        """Calls ``callback`` with "output", "items" or "metrics", a task's id, a byte and the most bytes to read from
+        there, when a page that has no server looks at them. It gives the bytes, and the byte at which they begin: 0
+        where less is there than was asked for.
+        """
+        self._on_read = callback
+
+    @property
+    def is_shown(self) -> bool:
+        """Whether a page has said that it shows the widget: JupyterLab and Notebook 7 have a view that needs none."""
+        return self._is_shown
+
+    def on_shown(self, callback: Callable[[], object]) -> None:
+        """Calls ``callback`` when a page says for the first time that it shows the widget."""
+        self._on_shown = callback
+
     def _receive(self, _: object, message: Any, __: object) -> None:
         task_id = message.get("taskId", self.task_id) if isinstance(message, dict) else None
         if not isinstance(task_id, str) or not is_task_id(task_id):
             return
         match message:
+            case {"type": "shown"} if not self._is_shown:
+                self._is_shown = True
+                self._on_shown()
             case {"type": "hello"}:
                 self.send({"type": "hello", "taskId": task_id} | self._followed(task_id))
             case {"type": "ask", "id": int(number), "action": str(action)} if action in _ACTIONS:
                 self.send({"type": "answer", "id": number} | self._answer(action, task_id))  # type: ignore[arg-type]
+            case {"type": "read", "id": int(number), "part": str(part), "after": int(after)} if part in _PARTS:
+                limit = message.get("limit")
+                limit = min(limit, _READ_BYTES) if isinstance(limit, int) and limit > 0 else _READ_BYTES
+                answer, data = self._piece(part, task_id, max(0, after), limit)  # type: ignore[arg-type]
+                self.send({"type": "answer", "id": number} | answer, [data])
 
     def _followed(self, task_id: str) -> dict[str, Any]:
         if task_id == self.task_id or self._on_follow is None:
@@ -133,6 +164,18 @@ class TaskWidget(anywidget.AnyWidget):
         except SseTasksError as error:
             return {"error": error.message}
         return {}
+
+    def _piece(self, part: Part, task_id: str, after: int, limit: int) -> tuple[dict[str, Any], bytes]:
+        if self._on_read is None:
+            return {"error": "This view can't read what its task wrote."}, b""
+        try:
+            data, began = self._on_read(part, task_id, after, limit)
+        except SseTasksError as error:
+            return {"error": error.message}, b""
+        except Exception:
+            _log.exception("Could not read the %s of task %s", part, task_id)
+            return {"error": f"The task's {part} could not be read; the kernel's log says why."}, b""
+        return {"after": began}, data
 
     def _answer(self, action: Action, task_id: str) -> dict[str, str]:
         if self._on_action is None:
@@ -157,6 +200,10 @@ class TaskWidget(anywidget.AnyWidget):
 
     def __repr__(self) -> str:
         return f"<TaskWidget {plain_text(self._info)}>"
+
+
+def _nothing() -> None:
+    pass
 
 
 def _snapshot(info: TaskInfo, last_line: str = "") -> dict[str, Any]:

@@ -1,9 +1,10 @@
-// The page's own Jupyter server, asked by fetch: one method for each thing that a view asks it for. It imports nothing.
+// The page's own Jupyter server, asked by fetch: one method for each thing that a view asks it for. Whatever a task wrote
+// is read up to a limit, however large it is.
+import { lastLineOf } from './terminal.js';
 
 const TAIL_BYTES = 2048;
-// What a terminal would not show: colours and cursor movements (CSI), titles and links (OSC), other escapes.
-const ANSI = /\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[ -/]*[0-~])/g;
-const CONTROL = /[\x00-\x08\x0b-\x1f\x7f]/g;
+const PART_BYTES = 1 << 18;
+const FILE_BYTES = 256 << 20; // of a download: it is held in memory, since a link couldn't carry the token
 
 /** Where the page's server is and what to send it, or null where no Jupyter server made the page. */
 export function settings() {
@@ -15,17 +16,6 @@ export function settings() {
   if (xsrf) headers['X-XSRFToken'] = decodeURIComponent(xsrf);
   if (config.token) headers.Authorization = `token ${config.token}`;
   return { baseUrl: new URL(base, location.href).href, headers };
-}
-
-/** The last line of `text` that shows something, as a terminal would leave it. */
-function lastLine(text) {
-  const lines = text.replace(ANSI, '').split('\n');
-  for (const line of lines.reverse()) {
-    // A progress bar rewrites its line: what follows the last \r is what stands there.
-    const shown = line.split('\r').map((part) => part.replace(CONTROL, '').trimEnd()).filter(Boolean);
-    if (shown.length) return shown.at(-1);
-  }
-  return '';
 }
 
 class NoAnswer extends Error {
@@ -40,29 +30,107 @@ export class Refused extends Error {
   }
 }
 
+async function refusal(response) {
+  const answer = await response.json().catch(() => undefined);
+  return new Refused(response.status || 403, answer?.message);
+}
+
+/** @typedef {import('./part_follower.js').Piece} Piece */
+/** @param {string[]} segments */
+const pathOf = (...segments) => ['api/tasks', ...segments.map(encodeURIComponent)].join('/');
+
+/** The body's first `limit` bytes: what follows is not even sent. */
+async function readUpTo(response, limit) {
+  const reader = response.body?.getReader();
+  const pieces = [];
+  let length = 0;
+  while (reader && length < limit) {
+    const { done, value } = await reader.read();
+    if (done) break;
+    pieces.push(value.subarray(0, limit - length));
+    length += pieces.at(-1).length;
+  }
+  reader?.cancel().catch(() => {});
+  const bytes = new Uint8Array(length);
+  let at = 0;
+  for (const piece of pieces) {
+    bytes.set(piece, at);
+    at += piece.length;
+  }
+  return bytes;
+}
+
 export class JupyterServer {
   ask(taskType, taskId, action) {
-    const path = `api/tasks/${encodeURIComponent(taskType)}`;
-    if (action === 'abort') return this.send('DELETE', `${path}?taskId=${encodeURIComponent(taskId)}`);
-    return this.send('POST', path, { action, taskId });
+    if (action === 'abort') return this.send('DELETE', `${pathOf(taskType)}?taskId=${encodeURIComponent(taskId)}`);
+    return this.send('POST', pathOf(taskType), { action, taskId });
   }
 
   /** Gives the new task's id. */
   async restart(taskType, taskId) {
-    const path = `api/tasks/${encodeURIComponent(taskType)}/${encodeURIComponent(taskId)}/restart`;
-    return (await this.send('POST', path)).taskId;
+    return (await this.send('POST', pathOf(taskType, taskId, 'restart'))).taskId;
   }
 
   async info(taskType, taskId) {
-    return this.send('GET', `api/tasks/${encodeURIComponent(taskType)}/${encodeURIComponent(taskId)}`);
+    return this.send('GET', pathOf(taskType, taskId));
   }
 
+  /** The output's last line that shows something. */
   async tail(taskType, taskId) {
-    const path = `api/tasks/${encodeURIComponent(taskType)}/${encodeURIComponent(taskId)}/output`;
-    const response = await this.fetch(path, { headers: { Range: `bytes=-${TAIL_BYTES}` } });
-    if (!response.ok) throw new Refused(response.status);
-    // The piece may begin inside a character.
-    return lastLine(new TextDecoder().decode(await response.arrayBuffer()).replace(/^\uFFFD+/, ''));
+    const { bytes } = await this.output(taskType, taskId, { tail: TAIL_BYTES });
+    return lastLineOf(new TextDecoder().decode(bytes).replace(/^\uFFFD+/, '')); // it may begin inside a character
+  }
+
+  /**
+   * Captured output from the byte `after` on, or its last `tail` bytes.
+   * @param {string} taskType @param {string} taskId
+   * @param {{after?: number, tail?: number, limit?: number}} place @returns {Promise<Piece>}
+   */
+  async output(taskType, taskId, { after = 0, tail = undefined, limit = PART_BYTES }) {
+    const range = tail === undefined ? `${after}-${after + limit - 1}` : `-${tail}`;
+    const response = await this.fetch(pathOf(taskType, taskId, 'output'), { headers: { Range: `bytes=${range}` } });
+    if (response.status === 416) return { bytes: new Uint8Array(), after }; // nothing more is there yet
+    if (!response.ok) throw await refusal(response);
+    const begins = response.headers.get('Content-Range')?.match(/^bytes (\d+)-/)?.[1] ?? (response.status === 206 ? after : 0);
+    return { bytes: await readUpTo(response, tail ?? limit), after: Number(begins) };
+  }
+
+  /**
+   * Partial results as JSON lines; beyond the end they begin anew.
+   * @param {string} taskType @param {string} taskId
+   * @param {{after?: number, limit?: number}} place @returns {Promise<Piece>}
+   */
+  items(taskType, taskId, place) {
+    return this.lines(pathOf(taskType, taskId, 'items'), place);
+  }
+
+  /**
+   * Measured values, likewise.
+   * @param {string} taskType @param {string} taskId
+   * @param {{after?: number, limit?: number}} place @returns {Promise<Piece>}
+   */
+  metrics(taskType, taskId, place) {
+    return this.lines(pathOf(taskType, taskId, 'metrics'), place);
+  }
+
+  async lines(path, { after = 0, limit = PART_BYTES }) {
+    const response = await this.fetch(`${path}?after=${after}`);
+    if (!response.ok) throw await refusal(response);
+    return { bytes: await readUpTo(response, limit), after: Number(response.headers.get('X-Items-After') ?? after) };
+  }
+
+  /** The artifacts. @param {string} taskType @param {string} taskId @returns {Promise<{name: string, bytes: number, modified: string}[]>} */
+  async files(taskType, taskId) {
+    return (await this.send('GET', pathOf(taskType, taskId, 'files'))).files;
+  }
+
+  /** An artifact's content, without a type: it is up to whoever shows it what it may be taken for. */
+  async file(taskType, taskId, name, limit = FILE_BYTES) {
+    const response = await this.fetch(pathOf(taskType, taskId, 'files', name));
+    if (!response.ok) throw await refusal(response);
+    const bytes = await readUpTo(response, limit + 1);
+    if (bytes.length > limit) throw new Error('This file is too large to be fetched here. In Python it is in the task’s .files().');
+    return new Blob([bytes]);
   }
 
   /** Sends JSON and gives back the JSON that came; raises what a person can read. */
@@ -75,6 +143,7 @@ export class JupyterServer {
     return answer;
   }
 
+  /** @param {string} path below the server's address @param {RequestInit} options */
   async fetch(path, { headers, ...options } = {}) {
     const { baseUrl, headers: own } = settings(); // anew: signing in again changes the cookie
     try {

@@ -1,6 +1,7 @@
 // The elements of a task's card. Everything a task or a page wrote is put in as text, never as markup.
 
 const SVG = 'http://www.w3.org/2000/svg';
+/** @type {Record<string, string>} */
 const ICONS = { // 16 × 16, one path each, filled with currentColor
   pause: 'M4.500 3h2.500v10H4.500zM9 3h2.500v10H9z',
   resume: 'M5 2.800v10.400l8-5.200z',
@@ -14,7 +15,11 @@ const ICONS = { // 16 × 16, one path each, filled with currentColor
   chevron: 'm6 3.500 4.500 4.500L6 12.500l-1-1L8.500 8 5 4.500z',
 };
 
-function make(tag, part, attributes = {}) {
+/**
+ * An element of the card. @param {string} tag @param {string} [part] its class after `sse-tasks-TaskView`
+ * @param {Record<string, string>} attributes @returns {any}
+ */
+export function make(tag, part, attributes = {}) {
   const node = document.createElement(tag);
   if (part !== undefined) node.className = `sse-tasks-TaskView${part}`;
   for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
@@ -22,20 +27,27 @@ function make(tag, part, attributes = {}) {
   if ('tabindex' in attributes || tag === 'button' || tag === 'summary') node.dataset.lmSuppressShortcuts = 'true';
   return node;
 }
-function icon(name) {
-  const svg = document.createElementNS(SVG, 'svg');
-  svg.setAttribute('viewBox', '0 0 16 16');
-  svg.setAttribute('aria-hidden', 'true');
-  const path = document.createElementNS(SVG, 'path');
-  path.setAttribute('fill-rule', 'evenodd');
-  path.setAttribute('d', ICONS[name]);
-  svg.append(path);
+/** @param {string} tag @param {Record<string, string>} attributes @returns {SVGElement} */
+export function makeSvg(tag, attributes) {
+  const node = /** @type {SVGElement} */ (document.createElementNS(SVG, tag));
+  for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
+  return node;
+}
+/** @param {string} name */
+export function icon(name) {
+  const svg = makeSvg('svg', { viewBox: '0 0 16 16', 'aria-hidden': 'true' });
+  svg.append(makeSvg('path', { 'fill-rule': 'evenodd', d: ICONS[name] }));
   return svg;
 }
 /** Changes text only when it differs, so that selections and screen readers are left alone. */
 export function setText(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
+/** Only where it differs: assistive technology and observers hear of every setting. */
+export function setAttribute(node, name, value) {
+  if (node.getAttribute(name) !== value) node.setAttribute(name, value);
+}
+/** Changes an icon, likewise. @param {HTMLElement} node @param {string} name */
 export function setIcon(node, name) {
   if (node.dataset.icon === name) return;
   node.dataset.icon = name;
@@ -43,7 +55,7 @@ export function setIcon(node, name) {
 }
 /** The card's elements, in an order that reads well aloud. */
 export function build() {
-  const root = make('section', '', { tabindex: '-1', 'data-jp-suppress-context-menu': 'true' });
+  const root = make('div', '', { role: 'group', tabindex: '-1', 'data-jp-suppress-context-menu': 'true' });
   const parts = {
     root,
     name: make('span', '-name'),
@@ -61,6 +73,16 @@ export function build() {
     text: make('span', '-text'),
     step: make('span', '-step'),
     figures: make('span', '-figures'),
+    numbers: make('span'),
+    when: make('time'),
+    question: make('div', '-question', { role: 'group', 'aria-label': 'Abort?' }),
+    questionText: make('span', '-questionText'),
+    abortNow: make('button', '-answer', { type: 'button' }),
+    keep: make('button', '-answer', { type: 'button' }),
+    foot: make('div', '-foot'),
+    folds: make('div', '-folds', { role: 'group', 'aria-label': 'Details' }),
+    panels: make('div', '-panels'),
+    traceback: make('div', '-tracebackFold'),
     note: make('div', '-note', { role: 'status' }),
     output: make('div', '-output', { title: 'Last line of the output' }),
     error: make('div', '-error'),
@@ -69,9 +91,6 @@ export function build() {
     hint: make('div', '-hint'),
     restartOf: make('button', '-link', { type: 'button' }),
     restartedAs: make('button', '-link', { type: 'button' }),
-    result: make('details', '-section'),
-    resultSize: make('span', '-count'),
-    resultText: make('pre', '-result', { tabindex: '0', role: 'region', 'aria-label': 'Result' }),
     spoken: make('div', '-spoken', { role: 'status' }),
   };
   const box = (part, ...children) => {
@@ -93,15 +112,17 @@ export function build() {
   parts.bar.append(parts.fill);
   parts.message.append(parts.text, parts.step);
   parts.error.append(parts.errorCode, parts.errorText);
-  const summary = make('summary', '-summary');
-  const label = document.createElement('span');
-  label.textContent = 'Result';
-  summary.append(icon('chevron'), label, parts.resultSize);
-  parts.result.append(summary, parts.resultText);
+  parts.figures.append(parts.numbers, parts.when);
+  parts.error.append(parts.traceback);
+  parts.abortNow.textContent = 'Abort now';
+  parts.abortNow.classList.add('sse-mod-abort');
+  parts.keep.textContent = 'Keep it';
+  parts.question.append(parts.questionText, parts.abortNow, parts.keep);
+  parts.foot.append(parts.folds, parts.output);
   root.append(
     box('-header', box('-title', parts.name, parts.type), chip, parts.dot, parts.source, actions),
-    parts.bar, box('-line', parts.message, parts.figures), parts.note, parts.output, parts.error, parts.hint,
-    box('-links', parts.restartOf, parts.restartedAs), parts.result, parts.spoken,
+    parts.bar, box('-line', parts.message, parts.figures), parts.foot, parts.question, parts.note,
+    parts.error, parts.hint, box('-links', parts.restartOf, parts.restartedAs), parts.panels, parts.spoken,
   );
   return parts;
 }

@@ -5,6 +5,8 @@ import { connectHub } from './hub.js';
 /** A kernel that says nothing for this long after being asked for a sign of life is busy, dead or not there. */
 const SILENT_KERNEL_MS = 10_000;
 const BUSY_KERNEL_MS = 1500;
+/** A kernel doesn't say that it won't answer: a busy one does in the end, but nobody waits for so long. */
+const UNREAD_MS = 30_000;
 
 /** A hub over the widget's comm: the kernel relays snapshots from a thread, and takes requests when it is free. */
 function kernelHub(model) {
@@ -35,10 +37,39 @@ function kernelHub(model) {
     });
   }
 
+  /** A piece of a part of a task, as it stands in its file. The answer's bytes come beside it. */
+  function read(taskId, part, { after = 0, limit = undefined }) {
+    const id = (asks += 1);
+    return new Promise((resolve, reject) => {
+      const give = (settle, value) => {
+        clearTimeout(timer);
+        model.off('msg:custom', listener);
+        settle(value);
+      };
+      const gone = () => give(reject, new Error('The kernel does not answer: it is busy or gone.'));
+      const timer = setTimeout(gone, UNREAD_MS);
+      const listener = (message, buffers) => {
+        if (message.type !== 'answer' || message.id !== id) return;
+        if (message.error) give(reject, new Error(message.error));
+        const { buffer, byteOffset, byteLength } = buffers?.[0] ?? new Uint8Array();
+        give(resolve, { bytes: new Uint8Array(buffer, byteOffset, byteLength), after: message.after });
+      };
+      model.on('msg:custom', listener);
+      try {
+        model.send({ type: 'read', id, taskId, part, after, ...(limit && { limit }) });
+      } catch {
+        gone();
+      }
+    });
+  }
+
+  // The last line comes with the snapshots, and files would be too much for a comm.
   return {
     now: () => Date.now(),
     info: async (_, taskId) => latest(taskId),
-    tail: async (_, taskId) => latest(taskId).lastLine ?? '',
+    output: (_, taskId, place) => read(taskId, 'output', place),
+    items: (_, taskId, place) => read(taskId, 'items', place),
+    metrics: (_, taskId, place) => read(taskId, 'metrics', place),
     ask: (_, taskId, action, note) => request(taskId, action, note),
     restart: async (_, taskId, note) => (await request(taskId, 'restart', note)).taskId,
     watch({ taskId }, callback) {
@@ -96,15 +127,30 @@ function setRelay(model, relay) {
   }
 }
 
+function tell(model, message) {
+  try {
+    model.send(message);
+  } catch {
+    // The comm has gone with its kernel: nobody is there to be told.
+  }
+}
+
 /** The page's hub until that says that its server doesn't know the task, the kernel's from then on. */
 function firstThatKnows(model, page) {
   const kernel = kernelHub(model);
+  /** @type {any} */
   let current = page ?? kernel;
+  /** @type {(text: string) => void} */
   let note = () => {};
   return {
     now: () => current.now(),
     info: (...task) => current.info(...task),
-    tail: (...task) => current.tail(...task),
+    get tail() { return current.tail?.bind(current); },
+    get output() { return current.output?.bind(current); },
+    get items() { return current.items?.bind(current); },
+    get metrics() { return current.metrics?.bind(current); },
+    get files() { return current.files?.bind(current); },
+    get file() { return current.file?.bind(current); },
     ask: (...asked) => current.ask(...asked, (text) => note(text)),
     restart: (...task) => current.restart(...task, (text) => note(text)),
     watch(task, callback) {
@@ -153,7 +199,18 @@ function keepFocus(el, taskId) {
 }
 
 export default {
+  // Called once in each page, whatever shows the task there: a page whose server knows it needs no relay.
+  initialize({ model }) {
+    const task = { taskType: model.get('task_type'), taskId: model.get('task_id') };
+    const stop = connectHub()?.watch(task, ({ type }) => {
+      if (type === 'snapshot') setRelay(model, false);
+      if (type === 'snapshot' || type === 'unknown') queueMicrotask(() => stop());
+    });
+    return () => stop?.();
+  },
+
   render({ model, el }) {
+    tell(model, { type: 'shown' });
     const own = model.get('task_id');
     const snapshot = model.get('snapshot');
     keepFocus(el, own);

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 import shutil
+import subprocess
 import sys
+import zipfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -67,16 +69,23 @@ async def overview() -> AsyncIterator[object]:
 
 @pytest.fixture(scope="session")
 def jupyter_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable]:
-    """Real servers, each started once: ``jupyter_server("lab", extension=False)``."""
+    """Real servers, each started once: ``jupyter_server("lab", extension=False, lab_extension=True)``.
+
+    Without the server's extension the pages have the extension that a wheel brings, for an editable install has its
+    files served by the server's.
+    """
     servers: dict[tuple, object] = {}
 
-    def get(application: str, extension: bool = True) -> object:
-        key = (application, extension)
+    def get(application: str, extension: bool = True, lab_extension: bool = True) -> object:
+        key = (application, extension, lab_extension)
         if key not in servers:
+            folder = tmp_path_factory.mktemp(application)
+            if lab_extension and not extension:
+                _put_lab_extension(folder)
             # Below another address than "/" no path can be taken for granted.
             base_url = "/user/a%40b/" if application == "lab" else "/"
             servers[key] = server = _load("jupyter_servers").JupyterServer(
-                application, tmp_path_factory.mktemp(application), extension=extension, base_url=base_url)
+                application, folder, extension=extension, lab_extension=lab_extension, base_url=base_url)
             server.wait()
         return servers[key]
 
@@ -85,18 +94,33 @@ def jupyter_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callabl
         server.close()
 
 
+def _put_lab_extension(folder: Path) -> None:
+    """What a wheel has for JupyterLab, where this server's JupyterLab looks first."""
+    root = Path(__file__).resolve().parents[2]
+    subprocess.run([sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", folder / "wheel"],
+                   cwd=root, check=True, capture_output=True)
+    [wheel] = (folder / "wheel").glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        for name in archive.namelist():
+            _, found, path = name.partition(".data/data/share/jupyter/")
+            if found:
+                target = folder / "first" / path
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(archive.read(name))
+
+
 @pytest_asyncio.fixture(loop_scope="session")
 async def notebook_page(page: Page, request: pytest.FixtureRequest) -> AsyncIterator[Callable]:
     """Opens a new notebook with cells: ``await notebook_page(server, "1 + 1")``."""
 
     used = []
 
-    async def open_notebook(server: object, *cells: str) -> object:
+    async def open_notebook(server: object, *cells: object, kernel: bool = True) -> object:
         used.append(server)
         module = _load("jupyter_servers")
         name = f"{request.node.name.split('[')[0]}.ipynb"
         server.write(name, *cells)
-        return await module.NotebookPage(page, server, name).open()
+        return await module.NotebookPage(page, server, name).open(kernel=kernel)
 
     yield open_notebook
     await page.close()

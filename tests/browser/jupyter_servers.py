@@ -47,14 +47,19 @@ _READY = """() => {
   return Boolean(w?.content?.widgets?.length && s?.isReady && s.session?.kernel?.connectionStatus === 'connected'
     && s.session.kernel.status !== 'unknown');
 }"""
-# Notebook 7 throws this one at its start, with or without us.
-_NOT_OURS = re.compile(r"reading 'schema'")
+# With or without us: Notebook 7 throws the first at its start, JupyterLab 4.0 the second when a kernel dies, and
+# Notebook 7.0 the third where a notebook has no checkpoint yet.
+_NOT_OURS = re.compile(r"reading 'schema'|Canceled future for debug_request|reading 'last_modified'")
 
 
 class JupyterServer:
-    """``lab`` or ``notebook``, with or without our extension, on a free port of loopback."""
+    """``lab`` or ``notebook`` on a free port of loopback, with or without our extension of the server and that of the
+    pages. Of the Python that ``SSE_TASKS_LAB_PYTHON`` names, where that is set: another version of JupyterLab."""
 
-    def __init__(self, application: str, folder: Path, *, extension: bool = True, base_url: str = "/") -> None:
+    python = os.environ.get("SSE_TASKS_LAB_PYTHON", sys.executable)
+
+    def __init__(self, application: str, folder: Path, *, extension: bool = True, lab_extension: bool = True,
+                 base_url: str = "/") -> None:
         self.application, self.folder, self.base_url = application, folder, base_url
         self.extension = extension
         self.token = secrets.token_hex(16)
@@ -67,6 +72,13 @@ class JupyterServer:
         settings = folder / "config" / "lab" / "user-settings" / "@jupyterlab" / "apputils-extension"
         settings.mkdir(parents=True)
         (settings / "notification.jupyterlab-settings").write_text('{"fetchNews": "false"}')
+        widgets = folder / "config" / "lab" / "user-settings" / "@jupyter-widgets" / "jupyterlab-manager"
+        widgets.mkdir(parents=True)
+        (widgets / "plugin.jupyterlab-settings").write_text('{"saveState": true}')  # the harder case for exports
+        if not lab_extension:
+            (folder / "config" / "labconfig").mkdir()
+            (folder / "config" / "labconfig" / "page_config.json").write_text(
+                '{"disabledExtensions": {"sse-tasks": true}}')
         (folder / "config" / "jupyter_server_config.json").write_text(
             json.dumps({"ServerApp": {"jpserver_extensions": {"sse_tasks_server": extension}}}))
         # Read by kernels and the server alike: tests' tasks don't wait for each other.
@@ -74,12 +86,17 @@ class JupyterServer:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
-        self._log = (folder / "server.log").open("wb")
+        self._log = (folder / "server.log").open("ab")
+        self.start()
+
+    def start(self) -> None:
+        """At the same address, with the same folders, each time."""
+        folder = self.folder
         self._process = subprocess.Popen(
             [
-                sys.executable, "-m", {"lab": "jupyterlab", "notebook": "notebook"}[application],
+                self.python, "-m", {"lab": "jupyterlab", "notebook": "notebook"}[self.application],
                 "--no-browser", "--allow-root", "--ServerApp.ip=127.0.0.1", f"--ServerApp.port={self.port}",
-                "--ServerApp.port_retries=0", f"--ServerApp.base_url={base_url}",
+                "--ServerApp.port_retries=0", f"--ServerApp.base_url={self.base_url}",
                 f"--IdentityProvider.token={self.token}", f"--ServerApp.root_dir={self.notebooks}",
                 "--LabApp.expose_app_in_browser=True", "--JupyterNotebookApp.expose_app_in_browser=True",
             ],
@@ -88,6 +105,7 @@ class JupyterServer:
                 "JUPYTERLAB_SETTINGS_DIR": str(folder / "config" / "lab" / "user-settings"),
                 "JUPYTERLAB_WORKSPACES_DIR": str(folder / "config" / "lab" / "workspaces"),
                 "JUPYTER_DATA_DIR": str(folder / "data"),
+                "JUPYTER_PATH": str(folder / "first"),
                 "JUPYTER_RUNTIME_DIR": str(folder / "runtime"),
                 "IPYTHONDIR": str(folder / "ipython"),
                 "SSE_TASKS_DATA_DIR": str(folder / "tasks"),
@@ -113,6 +131,12 @@ class JupyterServer:
                 assert time.monotonic() < deadline, f"The server didn't answer: {self.log()[-2000:]}"
                 time.sleep(0.1)
 
+    def open_streams(self) -> int:
+        """How many event streams the server itself counts."""
+        request = urllib.request.Request(f"{self.url}metrics", headers={"Authorization": f"token {self.token}"})
+        with urllib.request.urlopen(request, timeout=60) as response:
+            return int(float(re.search(r"^sse_tasks_open_streams (\S+)", response.read().decode(), re.M)[1]))
+
     def get(self, path: str, method: str = "GET") -> Any:
         headers = {"Authorization": f"token {self.token}"}
         request = urllib.request.Request(self.url + path, headers=headers, method=method)
@@ -130,11 +154,25 @@ class JupyterServer:
     def log(self) -> str:
         return (self.folder / "server.log").read_text(errors="replace")
 
-    def write(self, name: str, *cells: str) -> None:
-        notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+    def write(self, name: str, *cells: str | nbformat.NotebookNode) -> None:
+        """A new notebook of sources and cells, which JupyterLab doesn't trust."""
+        notebook = nbformat.v4.new_notebook(
+            cells=[nbformat.v4.new_code_cell(cell) if isinstance(cell, str) else cell for cell in cells])
         # Without it a dialog asks for the kernel.
         notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
         nbformat.write(notebook, self.notebooks / name)
+
+    def read(self, name: str) -> nbformat.NotebookNode:
+        return nbformat.read(self.notebooks / name, as_version=4)
+
+    def stop(self) -> None:
+        """The server and its kernels end; tasks go on."""
+        self._process.terminate()
+        try:
+            self._process.wait(10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
 
     def close(self) -> None:
         """The server, its kernels, and the forkservers and tasks on its data folder end."""
@@ -145,12 +183,7 @@ class JupyterServer:
                     started += [process, *process.children(recursive=True)]
             except psutil.Error:
                 continue
-        self._process.terminate()
-        try:
-            self._process.wait(10)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        self.stop()
         for process in started:
             try:
                 process.kill()
@@ -183,12 +216,24 @@ class NotebookPage:
         if request in self.open_overviews:
             self.open_overviews.remove(request)
 
-    async def open(self) -> NotebookPage:
+    async def open(self, *, kernel: bool = True) -> NotebookPage:
+        """``kernel=False``: the notebook's kernel is not to be had, and the dialog that asks for another one goes."""
         # Lab restores the last notebooks of a workspace, with their dialogs: a new one each time.
         path = f"lab/workspaces/{secrets.token_hex(4)}/tree/" if self.server.application == "lab" else "notebooks/"
         await self.page.goto(f"{self.server.url}{path}{self.name}?token={self.server.token}")
-        await self.page.wait_for_function(_READY, timeout=60_000)
+        if kernel:
+            await self.page.wait_for_function(_READY, timeout=60_000)
+        else:
+            await self.page.locator(".jp-Dialog .jp-mod-reject").click()
         return self
+
+    async def die(self, cell: int) -> None:
+        """Runs a cell that kills the kernel, and closes the dialog that tells of it."""
+        await self.page.evaluate(
+            "i => { jupyterapp.shell.currentWidget.content.activeCellIndex = i;"
+            "void jupyterapp.commands.execute('notebook:run-cell'); }", cell)
+        await self.page.locator(".jp-Dialog .jp-mod-accept").click()
+        await self.page.locator(".jp-Dialog").wait_for(state="detached")
 
     async def run(self, *cells: int) -> None:
         """Runs cells one after another, each to its end."""
@@ -226,6 +271,12 @@ class NotebookPage:
     async def outputs(self, cell: int) -> list[dict[str, Any]]:
         return await self.page.evaluate(
             "i => jupyterapp.shell.currentWidget.content.widgets[i].model.outputs.toJSON()", cell)
+
+    async def has_output(self, cell: int, mime_type: str, text: str) -> None:
+        """Waits until an output of the cell holds this."""
+        await self.page.wait_for_function(
+            "([i, type, text]) => jupyterapp.shell.currentWidget.content.widgets[i].model.outputs.toJSON()"
+            ".some(({ data }) => [data?.[type]].flat().join('').includes(text))", arg=[cell, mime_type, text])
 
     async def save(self) -> None:
         await self.page.evaluate("jupyterapp.shell.currentWidget.context.save()")

@@ -44,6 +44,9 @@ class OverviewServer:
     def __init__(self) -> None:
         self.tasks: dict[str, dict[str, Any]] = {}
         self.output: dict[str, bytes] = {}
+        self.items: dict[str, bytes] = {}
+        self.metrics: dict[str, bytes] = {}
+        self.files: dict[str, dict[str, bytes]] = {}
         self.served = True  # False: as a Jupyter server without the extension
         self.signed_out = False
         self.buffering = False  # True: as behind a proxy that holds a stream back until it ends
@@ -66,6 +69,9 @@ class OverviewServer:
                 (f"{path}api/tasks/([^/]+)", Controls, options),
                 (f"{path}api/tasks/([^/]+)/([^/]+)", Info, options),
                 (f"{path}api/tasks/([^/]+)/([^/]+)/output", Output, options),
+                (f"{path}api/tasks/([^/]+)/([^/]+)/(items|metrics)", Lines, options),
+                (f"{path}api/tasks/([^/]+)/([^/]+)/files", Files, options),
+                (f"{path}api/tasks/([^/]+)/([^/]+)/files/(.+)", File, options),
                 (f"{path}api/tasks/([^/]+)/([^/]+)/restart", Restart, options),
             ],
             xsrf_cookies=True,
@@ -111,7 +117,8 @@ class Handler(tornado.web.RequestHandler):
         self.server = server
 
     def prepare(self) -> None:
-        self.server.requests.append(f"{self.request.method} {self.request.path.removeprefix(BASE_URL)}")
+        query = f"?{self.request.query}" if self.request.path == f"{BASE_URL}api/tasks" and self.request.query else ""
+        self.server.requests.append(f"{self.request.method} {self.request.path.removeprefix(BASE_URL)}{query}")
         if self.server.signed_out and "/api/" in self.request.path:
             self.set_status(403)
             self.finish({"message": "Forbidden"})
@@ -139,6 +146,9 @@ class Overview(Handler):
         server = self.server
         if not server.served:
             raise tornado.web.HTTPError(404)
+        if "text/event-stream" not in self.request.headers["Accept"]:
+            self.list()
+            return
         server.headers.append(dict(self.request.headers))
         self.ended = asyncio.Event()
         server.streams.add(self)
@@ -152,6 +162,15 @@ class Overview(Handler):
         self.event({"type": "ready"})
         await self.ended.wait()
         server.streams.discard(self)
+
+    def list(self) -> None:
+        """Newest first, page by page."""
+        statuses, after = self.get_query_arguments("status"), self.get_query_argument("after", None)
+        ids = [task_id for task_id, task in sorted(self.server.tasks.items(), reverse=True)
+               if (not statuses or task["status"] in statuses) and (after is None or task_id < after)]
+        page = ids[:int(self.get_query_argument("limit"))]
+        self.finish({"tasks": [self.server.tasks[task_id] for task_id in page],
+                     "next": page[-1] if len(page) < len(ids) else None})
 
     def event(self, event: dict[str, Any]) -> None:
         self.write(f"data: {json.dumps(event)}\n\n")
@@ -201,6 +220,33 @@ class Restart(Handler):
 class Output(Handler):
     def get(self, task_type: str, task_id: str) -> None:
         output = self.server.output.get(task_id, b"")
-        wanted = int(self.request.headers["Range"].removeprefix("bytes=-"))
+        first, last = self.request.headers["Range"].removeprefix("bytes=").split("-")
+        begin = int(first) if first else max(0, len(output) - int(last))
+        end = min(len(output), int(last) + 1) if first and last else len(output)
+        if begin >= len(output):
+            raise tornado.web.HTTPError(416)
         self.set_status(206)
-        self.finish(output[-wanted:])
+        self.set_header("Content-Range", f"bytes {begin}-{end - 1}/{len(output)}")
+        self.finish(output[begin:end])
+
+
+class Lines(Handler):
+    def get(self, task_type: str, task_id: str, part: str) -> None:
+        data = getattr(self.server, part).get(task_id, b"")
+        after = int(self.get_query_argument("after"))
+        after = after if after <= len(data) else 0
+        self.set_header("X-Items-After", str(after))
+        self.finish(data[after:])
+
+
+class Files(Handler):
+    def get(self, task_type: str, task_id: str) -> None:
+        files = self.server.files.get(task_id, {})
+        self.finish({"files": [{"name": name, "bytes": len(data), "modified": "2026-11-24T03:58:00.123Z"}
+                               for name, data in files.items()]})
+
+
+class File(Handler):
+    def get(self, task_type: str, task_id: str, name: str) -> None:
+        self.set_header("Content-Type", "application/octet-stream")
+        self.finish(self.server.files[task_id][name])

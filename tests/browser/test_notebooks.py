@@ -1,39 +1,44 @@
-"""The task view where it lives: a real JupyterLab and a real Notebook 7 in a real Chromium, with real tasks."""
+"""The task view where it lives: a real JupyterLab and a real Notebook 7 in a real Chromium, with real tasks.
+
+Both show it by the extension that comes with the package. With SSE_TASKS_LAB_PYTHON they are those of another Python.
+"""
 
 from __future__ import annotations
 
-import re
-
+import nbconvert
+import nbformat
 import pytest
 import pytest_asyncio
-from playwright.async_api import Locator, expect
+from playwright.async_api import expect
 
-pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(180)]
+from .notebook_cards import BUSY, START, abort, moves, obeys, step_of
 
-START = "%load_ext sse_tasks", "t = %start_task your-task --steps 3000 --seconds 300"
-BUSY = "import time\ntime.sleep(300)"
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(240)]
 
-
-@pytest_asyncio.fixture(loop_scope="session", params=["lab", "notebook"])
-async def notebook(request, jupyter_server, notebook_page):
-    """Opens a notebook with the given cells in JupyterLab, then in Notebook 7."""
-    server = jupyter_server(request.param)
-    return lambda *cells: notebook_page(server, *cells)
+TASK = "application/vnd.sse-tasks.task+json"
+WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
-async def moves(card: Locator) -> None:
-    """Waits until the task is further than it is now, and the bar with it."""
-    figures = card.locator(".sse-tasks-TaskView-figures")
-    await expect(figures).to_have_text(re.compile(r"\d+ of "))
-    handle = await figures.element_handle()
-    step = "box => Number(box.textContent.match(/([\\d,]+) of /)?.[1].replaceAll(',', '') ?? 0)"
-    before = await handle.evaluate(step)
-    await card.page.wait_for_function(f"([box, before]) => ({step})(box) > before", arg=[handle, before])
-    await expect(card.get_by_role("progressbar")).to_have_attribute("aria-valuenow", re.compile(r"\d+"))
+@pytest.fixture(params=["lab", "notebook"])
+def server(request, jupyter_server):
+    """JupyterLab's server, then Notebook's."""
+    return jupyter_server(request.param)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def notebook(server, notebook_page):
+    """Opens a notebook with the given cells."""
+    return lambda *cells, **options: notebook_page(server, *cells, **options)
+
+
+def shown_task(task_type: str, task_id: str, html: str = "") -> nbformat.NotebookNode:
+    """A cell that shows a task, as somebody may have written it."""
+    data = {TASK: {"taskType": task_type, "taskId": task_id}, "text/html": html, "text/plain": "a task"}
+    return nbformat.v4.new_code_cell("t", outputs=[nbformat.v4.new_output("display_data", data=data)])
 
 
 async def test_the_view_lives_while_another_cell_keeps_the_kernel_busy(notebook):
-    """While `time.sleep` runs, the bar moves, output follows, and Pause, Resume and Abort act."""
+    """While `time.sleep` runs, the bar moves, output follows, and every control acts."""
     opened = await notebook(*START, BUSY)
     await opened.run(0, 1)
     card = opened.cards()
@@ -41,43 +46,102 @@ async def test_the_view_lives_while_another_cell_keeps_the_kernel_busy(notebook)
     await opened.begin(2)
 
     await moves(card)
-    await expect(card.locator(".sse-tasks-TaskView-output")).to_contain_text("line ")
-    await card.get_by_role("button", name="Pause").click()
-    await expect(card).to_have_attribute("data-status", "paused")
-    await card.get_by_role("button", name="Resume").click()
-    await expect(card).to_have_attribute("data-status", "running")
-    await moves(card)
-    await card.get_by_role("button", name="Abort").click()
-    await expect(card).to_have_attribute("data-status", "aborted")
+    await expect(card).to_contain_text("line ")
+    await obeys(card)
 
     assert await opened.kernel_status() == "busy"
     assert opened.errors == []
 
 
-async def test_a_kernel_restart_does_not_touch_the_view(notebook):
-    """The kernel is restarted: the bar moves on, and the buttons act."""
+async def test_the_view_outlives_its_kernel(notebook):
+    """The kernel is restarted: the bar moves on. It is killed: every control acts."""
+    opened = await notebook(*START, "import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
+    await opened.run(0, 1)
+    card = opened.cards()
+    await moves(card)
+    before = await card.element_handle()
+
+    await opened.restart_kernel()
+    await moves(card)
+    await opened.die(2)
+    await obeys(card)
+
+    assert await before.evaluate("card => card.isConnected")
+    assert opened.errors == []
+
+
+async def test_the_view_needs_no_kernel_and_no_trust(notebook, server):
+    """Saved, left alone while its task went on, and opened anew, untrusted and without a kernel: the view shows how far
+    the task is by now, and every control acts."""
+    opened = await notebook(*START)
+    await opened.run(0, 1)
+    left_at = await step_of(opened.cards())
+    await opened.save()
+    await opened.page.goto("about:blank")
+    saved = server.read(opened.name)
+    # A kernel that isn't installed, and no trust, for it is not what JupyterLab saved.
+    saved.metadata["kernelspec"] = {"name": "gone", "display_name": "Gone", "language": "gone"}
+    del saved.metadata["language_info"]
+    nbformat.write(saved, server.notebooks / opened.name)
+    for session in server.get("api/sessions"):
+        server.get(f"api/sessions/{session['id']}", "DELETE")
+
+    await opened.open(kernel=False)
+    card = opened.cards()
+    await expect(card).to_have_attribute("data-connection", "live")
+    assert not await opened.page.evaluate("jupyterapp.shell.currentWidget.content.widgets[1].model.trusted")
+    assert await step_of(card) > left_at
+    await obeys(card)
+    assert opened.errors == []
+
+
+async def test_the_view_finds_its_server_again(notebook, server):
+    """The server is restarted, which ends the kernel: the card says that it is away, and moves again by itself. After a
+    reload, too."""
     opened = await notebook(*START)
     await opened.run(0, 1)
     card = opened.cards()
     await moves(card)
+    await opened.save()
 
-    await opened.restart_kernel()
+    server.stop()
+    await expect(card).to_have_attribute("data-connection", "offline")
+    server.start()
+    server.wait()
+    await expect(card).to_have_attribute("data-connection", "live")
     await moves(card)
-    await card.get_by_role("button", name="Abort").click()
-    await expect(card).to_have_attribute("data-status", "aborted")
-    assert opened.errors == []
+    await opened.open()
+    await moves(card)
 
 
-async def test_five_views_hold_one_connection(notebook):
-    """Five tasks in five cells, all live, over one stream."""
-    opened = await notebook(START[0], *[START[1]] * 5)
-    await opened.run(*range(6))
-    await expect(opened.cards("live")).to_have_count(5)
+async def test_seven_views_hold_one_connection(notebook, server):
+    """Seven tasks in seven cells, all live, over one stream: the server counts it."""
+    opened = await notebook(START[0], *[START[1]] * 7)
+    await opened.run(*range(8))
+    await expect(opened.cards("live")).to_have_count(7)
     for card in await opened.cards().all():
         await moves(card)
 
     await opened.has_open_overviews(1)
+    assert server.open_streams() == 1
     assert opened.errors == []
+
+
+async def test_nothing_is_relayed_where_the_server_is_asked(notebook):
+    """A page that follows its server is sent nothing by the kernel."""
+    opened = await notebook(*START, "0")
+    await opened.run(0, 1)
+    card = opened.cards()
+    await moves(card)
+    await opened.run(2)  # the kernel has heard by now what the page had told it
+    await opened.page.evaluate(
+        "() => { window.relayed = 0; jupyterapp.shell.currentWidget.sessionContext.iopubMessage.connect("
+        "(_, { header }) => { if (header.msg_type === 'comm_msg') window.relayed += 1; }); }")
+    await moves(card)
+    await moves(card)
+    await moves(card)
+
+    assert await opened.page.evaluate("relayed") == 0
 
 
 async def test_results_and_errors_are_shown_at_the_end(notebook):
@@ -90,7 +154,7 @@ async def test_results_and_errors_are_shown_at_the_end(notebook):
     await opened.run(0, 1, 2)
     good, bad = opened.cards().nth(0), opened.cards().nth(1)
     await expect(good).to_have_attribute("data-status", "completed")
-    await expect(good.get_by_role("region", name="Result")).to_contain_text('"result": "processed 3"')
+    await expect(good.get_by_role("group", name="Result")).to_contain_text('"result": "processed 3"')
     await expect(bad).to_have_attribute("data-status", "failed")
     await expect(bad).to_contain_text("worker_error")
     await expect(bad).to_contain_text("<img src=x onerror=window.hacked=1>")
@@ -107,49 +171,6 @@ async def test_results_and_errors_are_shown_at_the_end(notebook):
     assert opened.errors == []
 
 
-async def test_the_kernel_relays_where_no_server_knows_the_task(jupyter_server, notebook_page):
-    """Without the server extension the view moves through the kernel, says so, and its buttons act, Restart too."""
-    opened = await notebook_page(jupyter_server("lab", extension=False), *START, BUSY)
-    await opened.run(0, 1)
-    card = opened.cards()
-    await expect(card).to_have_attribute("data-connection", "kernel")
-    await expect(card).to_contain_text("through the kernel")
-    await moves(card)
-    await card.get_by_role("button", name="Pause").click()
-    await expect(card).to_have_attribute("data-status", "paused")
-    await card.get_by_role("button", name="Resume").click()
-    await expect(card).to_have_attribute("data-status", "running")
-
-    await opened.begin(2)
-    await moves(card)
-    await card.get_by_role("button", name="Abort").click()
-    await expect(card).to_contain_text("The kernel is busy")
-    assert await opened.kernel_status() == "busy"
-    await opened.interrupt_kernel()
-    await expect(card).to_have_attribute("data-status", "aborted")
-
-    await card.get_by_role("button", name="Restart").click()
-    await expect(card.get_by_role("button", name="Restarted from")).to_be_visible()
-    await expect(card).to_have_attribute("data-connection", "kernel")
-    await moves(card)
-    await card.get_by_role("button", name="Restarted from").click()
-    await expect(card.get_by_role("button", name="Restarted as")).to_be_visible()
-    await expect(card).to_have_attribute("data-status", "aborted")
-    assert opened.errors == []
-
-
-async def test_a_relay_without_its_kernel_says_so(jupyter_server, notebook_page):
-    """Without the server extension and after a restart of the kernel nothing moves, and the card tells why."""
-    opened = await notebook_page(jupyter_server("lab", extension=False), *START)
-    await opened.run(0, 1)
-    card = opened.cards()
-    await expect(card).to_have_attribute("data-connection", "kernel")
-
-    await opened.restart_kernel()
-    await expect(card).to_contain_text("kernel does not answer")
-    assert opened.errors == []
-
-
 async def test_keys_on_a_button_do_not_reach_the_notebook(notebook):
     """`d d` and `a` while a button has the focus delete and insert no cell."""
     opened = await notebook(*START)
@@ -162,25 +183,71 @@ async def test_keys_on_a_button_do_not_reach_the_notebook(notebook):
     assert await opened.page.evaluate("jupyterapp.shell.currentWidget.content.widgets.length") == 2
 
 
-async def test_the_focus_stays_with_the_task(notebook):
-    """Aborted by the keyboard: the output is written anew with the end, and the focus is on the card, not lost."""
+async def test_a_view_is_the_same_to_the_end_and_in_another_place(notebook):
+    """Aborted by the keyboard: the output is written anew with the end, and the card and its focus stay. Moved with its
+    cell, it is still the same card, with what a person had opened."""
     opened = await notebook(*START)
     await opened.run(0, 1)
     card = opened.cards()
-    old = await card.element_handle()
-    await card.get_by_role("button", name="Abort").press("Enter")
-    await opened.page.wait_for_function("old => !old.isConnected", arg=old)
-
+    before = await card.element_handle()
+    await card.get_by_role("button", name="Abort", exact=True).press("Enter")
     await expect(card).to_have_attribute("data-status", "aborted")
+    await opened.has_output(1, "text/plain", "aborted")
+    assert await before.evaluate("card => card.isConnected")
     await expect(card).to_be_focused()
 
+    fold = card.get_by_role("button", name="Output")
+    await fold.click()
+    await expect(fold).to_have_attribute("aria-expanded", "true")
+    await opened.page.evaluate(
+        "async () => { jupyterapp.shell.currentWidget.content.activeCellIndex = 1;"
+        "await jupyterapp.commands.execute('notebook:move-cell-up'); }")
+    await expect(card).to_have_count(1)
+    await expect(card).to_have_attribute("data-status", "aborted")
+    assert await before.evaluate("card => card.isConnected")
+    await expect(fold).to_have_attribute("aria-expanded", "true")
+    assert opened.errors == []
 
-async def test_a_saved_notebook_holds_a_static_form(notebook):
-    """The bundle in the file: the widget first, then HTML and text that say what the task was."""
+
+async def test_a_saved_notebook_holds_a_static_form(notebook, server):
+    """While the task runs: the widget first, the task's type and id, then HTML and text. Once it has ended, the HTML
+    says so, and an exported page shows it, although the notebook holds the widgets' state."""
     opened = await notebook(*START)
     await opened.run(0, 1)
     bundle = next(output["data"] for output in await opened.outputs(1) if "data" in output)
-
-    assert next(iter(bundle)) == "application/vnd.jupyter.widget-view+json"
+    assert list(bundle) == [WIDGET, TASK, "text/html", "text/plain"]
+    assert bundle[TASK].keys() == {"taskType", "taskId"}
     assert "your-task" in "".join(bundle["text/html"]) and "<script" not in "".join(bundle["text/html"])
-    assert "your-task" in "".join(bundle["text/plain"])
+
+    await abort(opened.cards())
+    await opened.has_output(1, "text/plain", "aborted")
+    await opened.save()
+    saved = server.read(opened.name)
+    page, _ = nbconvert.HTMLExporter().from_notebook_node(saved)
+
+    states = saved.metadata.widgets["application/vnd.jupyter.widget-state+json"]["state"].values()
+    assert bundle[TASK]["taskId"] in [state["state"].get("task_id") for state in states]
+    assert ">Aborted</span>" in page and '<script type="application/vnd.jupyter.widget-view+json">' not in page
+
+
+async def test_what_nobody_knows_is_shown_as_it_was_saved(notebook):
+    """The HTML of a task that this server doesn't know, from anybody's notebook, is shown without what it could do. A
+    type and an id that aren't shaped like ones lead to no request."""
+    html = "<b>kept words</b><img src=x onerror='window.hacked=1'><script>window.hacked=1</script>"
+    opened = await notebook(shown_task("your-task", "0123456789abcdefghjkmnpqrs", html),
+                            shown_task("../contents", "../../kernels/1"), "0")
+    asked = []
+    opened.page.on("request", lambda request: asked.append(request.url))
+    cells = opened.page.locator(".jp-OutputArea-output")
+
+    await expect(cells.nth(0)).to_contain_text("kept words")
+    await expect(cells.nth(0)).to_contain_text("does not know this task")
+    await expect(cells.nth(0).get_by_role("button")).to_have_count(0)
+    await expect(cells.nth(1)).to_contain_text("../contents")
+    await expect(cells.nth(1).get_by_role("button")).to_have_count(0)
+    await opened.open()
+    await expect(cells.nth(0)).to_contain_text("kept words")
+
+    assert await opened.page.evaluate("window.hacked") is None
+    assert asked and not [url for url in asked if "kernels/1" in url or "contents/.." in url or "tasks/.." in url]
+    assert opened.errors == []

@@ -24,6 +24,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = {"sse_tasks": "sse_tasks", "sse_tasks_server": "jupyter_server_ext/sse_tasks_server",
             "sse_tasks_workers": "workers/sse_tasks_workers"}
+LAB_EXTENSION = "share/jupyter/labextensions/sse-tasks"
 MADE = shutil.ignore_patterns(".*", "__pycache__", "dist", "build", "*.egg-info")
 LOOK = """
 import importlib.metadata, json, pathlib, sys
@@ -127,6 +128,49 @@ def test_server_extension_is_enabled(installed: Installed) -> None:
     assert re.search(r"sse_tasks_server .*OK", said), said
 
 
+def test_lab_extension_is_enabled(installed: Installed) -> None:
+    """``jupyter labextension list`` says that JupyterLab's and Notebook's extension is enabled and OK, too."""
+    said = run(installed.python, "-m", "jupyterlab.labextensions", "list", cwd=installed.folder)
+
+    assert re.search(r"sse-tasks v\S+ .*enabled.* .*OK.* \(python, sse_tasks\)", said), said
+
+
+def test_lab_extension_has_its_files(installed: Installed, built: Built) -> None:
+    """What the extension's description names is there: in the wheel in a folder that no other content shares, for
+    browsers keep it for a year; of an editable install at the address where the server has the files of the sources."""
+    extension = installed.folder / "env" / LAB_EXTENSION
+    build = json.loads((extension / "package.json").read_text())["jupyterlab"]["_build"]
+    frontend = built.source / "sse_tasks" / "frontend"
+    script = extension / build["load"]
+
+    if installed.way == "editable":
+        assert build["load"] == "../../../static/sse_tasks/container.js"
+        assert {path.name for path in extension.iterdir()} == {"package.json", "install.json"}
+        script = frontend / "container.js"
+    else:
+        assert re.fullmatch(r"static/[0-9a-f]{12}/container\.js", build["load"])
+        assert {path.name: path.read_bytes() for path in script.parent.iterdir()} == {
+            path.name: path.read_bytes() for path in frontend.iterdir() if path.is_file()}
+    assert all((script.parent / f"{build[part]}.js").exists() for part in ("extension", "mimeExtension", "style"))
+
+
+def test_another_content_is_another_folder(built: Built, tmp_path: Path) -> None:
+    """A change of one file of the front end moves all of them: a page never mixes what is old with what is new."""
+    shutil.copytree(built.source, tmp_path / "source")
+    with open(tmp_path / "source" / "sse_tasks" / "frontend" / "style.js", "a") as file:
+        file.write("// changed\n")
+    build = [sys.executable, "-m", "hatchling", "build", "--target", "wheel"]
+    run(*build, "--directory", tmp_path, cwd=tmp_path / "source")
+    [changed] = tmp_path.glob("*.whl")
+
+    def folders(wheel: Path) -> set[str]:
+        found = [re.search(rf"/{LAB_EXTENSION}/static/(\w+)/", name) for name in zipfile.ZipFile(wheel).namelist()]
+        return {match[1] for match in found if match}
+
+    assert len(folders(built.wheel)) == len(folders(changed)) == 1
+    assert folders(built.wheel) != folders(changed)
+
+
 def test_wheel_holds_every_file_of_the_packages(built: Built) -> None:
     """Nothing of a package is left out of the wheel, and nothing else is in it but what Jupyter is to find."""
     inside = {name for name in zipfile.ZipFile(built.wheel).namelist() if ".dist-info/" not in name}
@@ -151,5 +195,5 @@ def test_sdist_is_all_that_is_needed_to_go_on(built: Built) -> None:
         inside = {name.partition("/")[2] for name in archive.getnames()}
 
     assert {"Makefile", "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "pyproject.toml",
-            "notebooks/demo.py", "tests/conftest.py", "jupyter_server_ext/sse_tasks.json"} <= inside
+            "hatch_build.py", "notebooks/demo.py", "tests/conftest.py", "jupyter_server_ext/sse_tasks.json"} <= inside
     assert not [name for name in inside if "__pycache__" in name or name.startswith((".venv", ".git/"))]

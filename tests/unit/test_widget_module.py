@@ -112,6 +112,29 @@ def test_requests_reach_the_callback(sent):
     ]
 
 
+def test_a_page_reads_what_a_task_wrote_by_pieces(monkeypatch):
+    """A part that there is, from a byte that makes sense, at most 256 KiB at once; the bytes come beside the answer."""
+    sent, asked = [], []
+    monkeypatch.setattr(TaskWidget, "send", lambda self, content, buffers=None: sent.append((content, buffers)))
+    widget = TaskWidget(info())
+
+    def on_read(*place):
+        asked.append(place)
+        if place[1] != TASK:
+            raise TaskNotFoundError(place[1])
+        return b"piece", 3
+
+    widget.on_read(on_read)
+    asks = [{"part": "items", "after": 3, "limit": 9}, {"part": "output", "after": -7, "limit": 1 << 30},
+            {"part": "metrics", "after": 0, "taskId": OTHER}, {"part": "secrets", "after": 0}]
+    for number, wanted in enumerate(asks):
+        widget._receive(widget, {"type": "read", "id": number} | wanted, [])
+
+    assert asked == [("items", TASK, 3, 9), ("output", TASK, 0, 1 << 18), ("metrics", OTHER, 0, 1 << 18)]
+    assert sent[:2] == [({"type": "answer", "id": number, "after": 3}, [b"piece"]) for number in (0, 1)]
+    assert sent[2][0]["id"] == 2 and "There is no task" in sent[2][0]["error"] and len(sent) == 3
+
+
 def test_a_page_that_follows_a_restart_is_told_of_that_task(sent):
     """It says which it wants to see; what it then hears leaves the widget's own state alone."""
     followed = []
