@@ -11,6 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from sse_tasks import AsyncTaskContext
 from sse_tasks.worker.control import ABORT, Control
 
@@ -58,6 +60,13 @@ class Desk:
     def close(self) -> None:
         self._ours.close()
         self._theirs.close()
+
+
+def reading_of(output: Any) -> dict[str, Any]:
+    """The output without the numbers over all items: those of earlier attempts stand in a task's folder, which is
+    missing here."""
+    return {name: value for name, value in msgspec.to_builtins(output).items()
+            if name not in {"rating_histogram", "rating_mean", "per_month"}}
 
 
 def descendants() -> dict[int, str]:

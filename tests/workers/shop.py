@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -31,8 +32,17 @@ class Answer:
         self.headers = {"Content-Type": kind, **{name.replace("_", "-"): value for name, value in headers.items()}}
 
 
+class Drip(Answer):
+    """The body, and then a blank every ``pause`` seconds, for as long as anybody listens."""
+
+    def __init__(self, body: str, pause: float = 0.1) -> None:
+        super().__init__(body)
+        self.pause = pause
+
+
 class Shop(ThreadingHTTPServer):
-    """Serves ``answers`` by path and query: an Answer, or a list of them for one request after another.
+    """Serves ``answers`` by path and query: an Answer, or a list of them for one request after another. By the path
+    alone, a function that is given the whole and makes one.
 
     ``requests`` are the paths asked for, with the moment and the user agent.
     """
@@ -41,7 +51,7 @@ class Shop(ThreadingHTTPServer):
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
-        self.answers: dict[str, Answer | list[Answer]] = {}
+        self.answers: dict[str, Answer | list[Answer] | Callable[[str], Answer]] = {}
         self.requests: list[tuple[str, float, str]] = []
 
     @property
@@ -60,18 +70,30 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.server.requests.append((self.path, time.monotonic(), self.headers.get("User-Agent", "")))
-        answer = self.server.answers.get(self.path, Answer("<title>Nothing here</title>", 404))
-        if isinstance(answer, list):
+        missing = Answer("<title>Nothing here</title>", 404)
+        answer = self.server.answers.get(self.path) or self.server.answers.get(self.path.split("?")[0], missing)
+        if callable(answer):
+            answer = answer(self.path)
+        elif isinstance(answer, list):
             answer = answer.pop(0) if len(answer) > 1 else answer[0]
+        elif "?" in self.path and self.path not in self.server.answers:
+            answer = missing
         if answer.wait:
             time.sleep(answer.wait)
         self.send_response(answer.status)
         for name, value in answer.headers.items():
             self.send_header(name, value)
-        if answer.status != 204:
+        if answer.status != 204 and not isinstance(answer, Drip):
             self.send_header("Content-Length", str(len(answer.body)))
         self.end_headers()
-        self.wfile.write(answer.body)
+        try:
+            self.wfile.write(answer.body)
+            while isinstance(answer, Drip):
+                time.sleep(answer.pause)
+                self.wfile.write(b" ")
+                self.wfile.flush()
+        except OSError:
+            pass  # whoever asked has hung up
 
     def log_message(self, format: str, *args: object) -> None:
         pass

@@ -64,7 +64,8 @@ def test_depth_and_length_are_no_danger() -> None:
     page = read_page(html, URL)
 
     assert [(review.author, review.rating) for review in page.reviews] == [("Long", None)]
-    assert page.problems == ["JSON-LD block 1 can't be read: it is nested too deeply"]
+    assert page.problems == ["JSON-LD block 1 can't be read: it is nested too deeply",
+                             "it is nested deeper than 400 levels; only structured data was read"]
 
 
 def test_hostile_blocks_take_no_square_time() -> None:
@@ -221,3 +222,81 @@ def test_extraction_is_quick() -> None:
 
     assert page.reviews
     assert time.process_time() - began < 0.6
+
+
+def test_what_else_json_ld_says() -> None:
+    """Votes, the owner's answer, images and the review's language are fields; a visitor's comment is no answer."""
+    shop = {"@type": "Organization", "name": "Shop"}
+    page = read_page('<html lang="en">' + jsonld(
+        {"@type": "Review", "author": "Ann", "reviewBody": "Hübsch.", "inLanguage": "de", "upvoteCount": "3",
+         "image": [{"@type": "ImageObject", "contentUrl": "https://i.example/1.jpg"}, "https://i.example/2.jpg"],
+         "comment": {"@type": "Comment", "text": "Danke!", "author": shop, "datePublished": "2024-02-03"}},
+        {"@type": "Review", "author": "Bo", "reviewBody": "The sound is fine, and it lasts for two days of work.",
+         "comment": {"@type": "Comment", "text": "Me too", "author": {"@type": "Person", "name": "Cy"}},
+         "interactionStatistic": {"@type": "InteractionCounter", "userInteractionCount": 7,
+                                  "interactionType": {"@type": "LikeAction"}}}), URL)
+
+    ann, bo = page.reviews
+    assert (ann.language, ann.language_source, ann.helpful_votes) == ("de", "stated", 3)
+    assert (ann.reply, ann.reply_author, ann.reply_date) == ("Danke!", "Shop", "2024-02-03")
+    assert ann.images == ["https://i.example/1.jpg", "https://i.example/2.jpg"]
+    assert (bo.reply, bo.helpful_votes, bo.images, bo.variant) == (None, 7, None, None)
+    assert (bo.language, bo.language_source) == ("en", "detected")
+
+
+def test_h_review() -> None:
+    """The microformats2 review is read with its author's card, its item and its own properties only."""
+    page = read_page("""<html lang="en"><body><article class="h-review" id="r1"><h2 class="p-name">Good soup</h2><p
+        class="p-author h-card"><a class="u-url p-name" href="/kim">Kim <b>K.</b></a></p><span class="p-item h-item"><a
+        class="p-name u-url" href="/door">Blue Door</a></span><data class="p-rating" value="4.5">★★★★½</data><span
+        class="p-best">5</span><time class="dt-published" datetime="2023-04-05T06:07:08Z">April</time><div
+        class="e-content"><p>The soup of the day</p><p>is good.</p></div><a class="u-url" href="/reviews/1">#</a><img
+        class="u-photo" src="/soup.jpg"><div class="h-cite p-comment"><p class="p-name">No title</p><a
+        class="p-author h-card" href="/x">Other</a></div></article><div class="h-review-aggregate"><span
+        class="p-count">12</span></div>""", URL)
+
+    (review,) = page.reviews
+    assert page.sources == {"h-review": 1} and page.declared == Declared(reviews=12)
+    assert (review.author, review.author_url) == ("Kim K.", "http://shop.example/kim")
+    assert (review.rating, review.rating_best, review.item) == (4.5, 5.0, "Blue Door")
+    assert (review.date, review.title, review.body) == (
+        "2023-04-05T06:07:08Z", "Good soup", "The soup of the day\nis good.")
+    assert (review.url, review.images) == ("http://shop.example/reviews/1", ["http://shop.example/soup.jpg"])
+
+
+def test_a_review_about_the_other_side() -> None:
+    """What is reviewed is named from either side: by the review, or by being the thing that has it."""
+    page = read_page(jsonld(
+        {"@graph": [{"@type": "Review", "@id": "#a", "author": "A", "itemReviewed": {"@id": "#lamp"}},
+                    {"@type": "Product", "@id": "#lamp", "name": "Lamp"}]},
+        {"@type": "Product", "name": "Table", "reviews": {"@type": "Review", "author": "B"}}), URL)
+
+    assert {review.author: review.item for review in page.reviews} == {"A": "Lamp", "B": "Table"}
+
+
+def test_a_page_of_four_hundred_thousand_nodes() -> None:
+    """It is read to a cap, which is said; what stands before it, and structured data behind it, is kept."""
+    html = ("<html><body><div itemscope itemtype='https://schema.org/Review'><b itemprop='author'>First</b></div>"
+            + "<p><b></b></p>" * 200_000 + jsonld({"@type": "Review", "author": "Last"}))
+
+    page = read_page(html, URL)
+
+    assert sorted(review.author or "" for review in page.reviews) == ["First", "Last"]
+    assert page.truncated and "too large" in page.problems[0]
+
+
+def test_a_huge_page_without_reviews_ends() -> None:
+    """Looking for a list in elements that all look like ratings ends long before the test's limit of two minutes."""
+    assert read_page("<html><body>" + "<div class='review'><i class='star'>★</i></div>" * 50_000, URL).reviews == []
+
+
+def test_bad_bytes_in_every_syntax() -> None:
+    """NUL, lone surrogates and markup in texts come out as valid inert text, whatever reads them."""
+    bad = "a\x00b\ud800c <img onerror=x()> =cmd|' /C calc'!A0"
+    html = (jsonld({"@type": "Review", "author": "J", "reviewBody": bad})
+            + "<div class='hreview'><b class='reviewer'>H</b><p class='description'>a\x00b\ud800c &lt;b&gt;</p></div>")
+
+    bodies = {review.author: review.body for review in read_page(html, URL).reviews}
+
+    assert bodies["J"] == "ab\ufffdc <img onerror=x()> =cmd|' /C calc'!A0"
+    assert bodies["H"] is not None and bodies["H"].endswith("<b>") and bodies["H"].encode("utf-8")

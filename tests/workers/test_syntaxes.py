@@ -65,8 +65,22 @@ def as_hreview(record: dict[str, Any]) -> str:
             f'{element("dtreviewed", record["date"])}<p class="description">{html.escape(record["body"])}</p></div>')
 
 
+def as_h_review(record: dict[str, Any]) -> str:
+    def element(name: str, value: object) -> str:
+        return "" if value is None else f'<span class="{name}">{html.escape(str(value))}</span>\n'
+
+    parts = {"p-author": "author", "p-rating": "rating", "p-name": "title", "dt-published": "date", "e-content": "body"}
+    return f'<div class="h-review">{"".join(element(name, record[field]) for name, field in parts.items())}</div>'
+
+
+def as_json(record: dict[str, Any]) -> str:
+    text = json.dumps({"reviews": [{**record, "verified": True}]}).replace("<", "\\u003c")
+    return f'<script type="application/json">{text}</script>'
+
+
 @pytest.mark.parametrize(("syntax", "write"), [
     ("json-ld", as_jsonld), ("microdata", as_microdata), ("rdfa", as_rdfa), ("hreview", as_hreview),
+    ("h-review", as_h_review),
 ])
 @settings(max_examples=60, deadline=None)
 @given(st.data())
@@ -80,6 +94,17 @@ def test_what_is_written_comes_back(syntax: str, write: Any, data: st.DataObject
     assert found == written
     assert {review.source for review in page.reviews} == {syntax}
     assert page.problems == []
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(records.filter(lambda r: r["author"] or r["rating"]), min_size=1, max_size=5,
+                unique_by=lambda r: (r["author"], r["body"])))
+def test_what_stands_in_a_pages_data_comes_back(written: list[dict[str, Any]]) -> None:
+    """The same of JSON that a page holds for its scripts, where words need an author or a rating to be a review's."""
+    page = read_page("<html><body>" + "\n".join(map(as_json, written)), "http://x/")
+
+    assert [{name: getattr(review, name) for name in written[0]} for review in page.reviews] == written
+    assert page.sources == {"json": len(written)}
 
 
 @settings(max_examples=60, deadline=None)

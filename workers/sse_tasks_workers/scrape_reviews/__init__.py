@@ -8,11 +8,12 @@ from __future__ import annotations
 from sse_tasks import AsyncTaskContext, task
 
 from .contract import ScrapeReviewsInput, ScrapeReviewsOutput
+from .records import Review
 
 __all__ = ["ScrapeReviewsInput", "ScrapeReviewsOutput", "scrape_reviews"]
 
 
-@task("scrape-reviews")
+@task("scrape-reviews", items=Review)
 async def scrape_reviews(ctx: AsyncTaskContext, input: ScrapeReviewsInput) -> ScrapeReviewsOutput:
     """Read the reviews of a web page and the pages after it, with a real browser.
 

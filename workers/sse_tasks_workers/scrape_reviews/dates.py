@@ -24,15 +24,18 @@ _ISO = re.compile(
 _CJK = re.compile(r"(\d{4})\s*[年년]\s*(\d{1,2})\s*[月월](?:\s*(\d{1,2})\s*[日일])?")
 _YEAR_FIRST = re.compile(r"(?<!\d)(\d{4})[/.](\d{1,2})[/.](\d{1,2})(?!\d)", re.ASCII)
 _NUMERIC = re.compile(r"(?<!\d)(\d{1,2})([/.-])(\d{1,2})\2(\d{4})(?!\d)", re.ASCII)
+_YEAR = re.compile(r"(?<!\d)(?:19|20)\d\d(?!\d)")
 _MONTH_FIRST_TAGS = {"en-us", "en-ph", "es-us"}
 _COMMON_LANGUAGES = ["en", "de", "fr", "es", "it", "pt", "nl", "pl", "sv", "da", "tr", "ru", "ja", "zh"]
 _TEXT_LIMIT = 120  # characters; a date with words round it is shorter
 
 
-def parse_date(raw: str, language: str | None = None, base: dt.datetime | None = None) -> PageDate:
+def parse_date(raw: str, language: str | None = None, base: dt.datetime | None = None,
+               order: str | None = None) -> PageDate:
     """``raw`` as an ISO date and its precision, ``(None, None)`` where it is none or could be two.
 
-    ``language`` is the page's tag (``en-GB``), ``base`` the time of the page: needed for "2 days ago".
+    ``language`` is the page's tag (``en-GB``), ``base`` the time of the page: needed for "2 days ago". ``order``
+    (``day-month-year`` or ``month-day-year``) is what is known of the site's all-number dates.
     """
     text = " ".join(raw.split()).strip(" :·|,")
     if iso := _ISO.fullmatch(text):
@@ -43,7 +46,7 @@ def parse_date(raw: str, language: str | None = None, base: dt.datetime | None =
         year, month, day = match[1], match[2], match[3]
         return _day(int(year), int(month), int(day)) if day else _padded(int(year), int(month))
     if match := _NUMERIC.search(text):
-        return _from_numbers(int(match[1]), int(match[3]), int(match[4]), language)
+        return _from_numbers(int(match[1]), int(match[3]), int(match[4]), language, order)
     return _from_words(text, language, base)
 
 
@@ -92,12 +95,14 @@ def _padded(year: int, month: int | None = None) -> PageDate:
     return (padded, "month" if month else "year") if padded else (None, None)
 
 
-def _from_numbers(first: int, second: int, year: int, language: str | None) -> PageDate:
+def _from_numbers(first: int, second: int, year: int, language: str | None, order: str | None) -> PageDate:
     """Day and month, told apart by what can't be a month or by the language's order; else nobody knows."""
     if first > 12 or first == second:
         return _day(year, second, first)
     if second > 12:
         return _day(year, first, second)
+    if order is not None:
+        return _day(year, second, first) if order == "day-month-year" else _day(year, first, second)
     tag = (language or "").lower().replace("_", "-")
     if tag in _MONTH_FIRST_TAGS:
         return _day(year, first, second)
@@ -109,20 +114,54 @@ def _from_numbers(first: int, second: int, year: int, language: str | None) -> P
 def _from_words(text: str, language: str | None, base: dt.datetime | None) -> PageDate:
     tokens = text.split(" ")
     digit = next((i for i, token in enumerate(tokens) if any(c.isdigit() for c in token)), None)
-    absolute = re.search(r"(?<!\d)(?:19|20)\d\d(?!\d)", text) is not None
+    absolute = _YEAR.search(text) is not None
     if absolute and digit is not None:
         # "Reviewed in Spain on 8 April 2016", "el 25 de agosto de 2017", "on May 5, 2016": words before it confuse.
-        for start in range(max(digit - 2, 0), digit + 1):
-            if found := _dateparser(" ".join(tokens[start:]), language, True, None):
-                return found
+        year = max(i for i, token in enumerate(tokens) if _YEAR.search(token)) + 1
+        for end in dict.fromkeys((len(tokens), year)):  # and so may words behind it: "… 2016 by Ann"
+            for start in range(max(digit - 2, 0), digit + 1):
+                if found := _dateparser(" ".join(tokens[start:end]), language, True, None):
+                    return found
         return None, None
     if base is None or not any(c.isalpha() for c in text):
         return None, None
-    starts = (0,) if digit in (None, 0) else (0, digit)
-    for start in starts:
-        if found := _dateparser(" ".join(tokens[start:]), language, False, base):
+    spans = [(0, len(tokens))] if digit is None else [(0, len(tokens)), (digit, len(tokens)), (digit, digit + 3)]
+    for start, end in dict.fromkeys(spans):  # "Posted 2 weeks ago by Ann"
+        if found := _dateparser(" ".join(tokens[start:end]), language, False, base):
             return found
-    return None, None
+    counted = _counted(text.casefold(), language)
+    return (counted and _dateparser(counted, language, False, base)) or (None, None)
+
+
+# How a language says "one" unit ago where dateparser only knows its digits. Whole texts only: nothing else is touched.
+_ONE_UNIT = {
+    "it": (("un'", "1 "), ("un ", "1 "), ("una ", "1 "), ("uno ", "1 ")),
+    "nl": (("een ", "1 "),),
+    "pl": (("miesiąc temu", "1 miesiąc temu"), ("tydzień temu", "1 tydzień temu"), ("rok temu", "1 rok temu"),
+           ("dzień temu", "1 dzień temu"), ("godzinę temu", "1 godzinę temu")),
+    "fi": (("kuukausi sitten", "1 kuukausi sitten"), ("viikko sitten", "1 viikko sitten"),
+           ("vuosi sitten", "1 vuosi sitten")),
+    "tr": (("bir ", "1 "),),
+    "uk": (("місяць тому", "1 місяць тому"), ("тиждень тому", "1 тиждень тому"), ("рік тому", "1 рік тому")),
+    "ro": (("acum o ", "acum 1 "), ("acum un ", "acum 1 ")),
+    "el": (("πριν από ένα ", "πριν από 1 "), ("πριν από ένας ", "πριν από 1 "), ("πριν από μία ", "πριν από 1 "),
+           ("χρόνια", "έτη")),
+    "zh": (("一", "1"), ("两", "2"), ("三", "3")),
+    "ko": (("한 달", "1개월"), ("두 달", "2개월"), ("일주일", "1주")),
+    "he": (("לפני חודש", "לפני 1 חודש"), ("לפני שבוע", "לפני 1 שבוע"), ("לפני שנה", "לפני 1 שנה")),
+    "hi": (("एक महीने", "1 माह"), ("एक ", "1 ")),
+    "ar": (("شهرين", "2 شهر"), ("منذ شهر", "منذ 1 شهر"), ("منذ سنتين", "منذ 2 سنة"), ("منذ سنة", "منذ 1 سنة"),
+           ("منذ أسبوع", "منذ 1 أسبوع"), ("سنوات", "سنة")),
+}
+
+
+def _counted(text: str, language: str | None) -> str | None:
+    """The text with its "one" as a digit, None where it holds none."""
+    primary = (language or "").lower().replace("_", "-").split("-")[0]
+    for words, digits in _ONE_UNIT.get(primary, ()):
+        if text.startswith(words) or (primary in {"ar", "el"} and words in text):
+            return text.replace(words, digits, 1)
+    return None
 
 
 @lru_cache(maxsize=4096)

@@ -9,18 +9,21 @@ one of the input's address or one of its ``allow_hosts``.
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import ipaddress
 import socket
 import urllib.request
 from collections.abc import Iterable
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 
 __all__ = ["AddressGuard", "RefusedAddress"]
 
 HEAD_LIMIT = 64 * 1024
 """Bytes of a request's head."""
 CONNECT_SECONDS = 15.0
+PIPE_LIMIT_BYTES = 100_000_000
+"""What one connection may carry in a direction; no page that can be read is larger."""
 _CHUNK = 1 << 16
 
 
@@ -29,26 +32,26 @@ class RefusedAddress(Exception):
 
 
 class AddressGuard:
-    """``async with AddressGuard(url, allow_hosts) as guard:`` gives ``guard.proxy``, an address for browser and client.
+    """``async with AddressGuard(urls, allow_hosts) as guard:`` gives ``guard.proxy``, for browser and client.
 
-    ``proxy`` is None where the environment names a proxy for that address: then it alone reaches and resolves names.
-    ``refused`` names what was refused, as ``host:port``.
+    The hosts of ``urls`` are those that were asked for. ``refused`` names what was refused, as ``host:port``. Where the
+    environment names a proxy for an address, connections go on through that one: it resolves names then, and what is
+    refused is what this machine can tell is internal.
     """
 
-    def __init__(self, url: str, allow_hosts: Iterable[str] = ()) -> None:
-        parts = urlsplit(url)
-        self._host = (parts.hostname or "").lower()
-        self._ports = {parts.port or {"http": 80, "https": 443}[parts.scheme], 80, 443}
+    def __init__(self, urls: Iterable[str], allow_hosts: Iterable[str] = ()) -> None:
+        self._asked: set[tuple[str, int]] = set()
+        for url in urls:
+            parts = urlsplit(url)
+            host = (parts.hostname or "").lower()
+            self._asked |= {(host, parts.port or {"http": 80, "https": 443}[parts.scheme]), (host, 80), (host, 443)}
         self._allowed = {name.strip().lower() for name in allow_hosts}
-        self._scheme = parts.scheme
         self._server: asyncio.Server | None = None
         self._pipes: set[asyncio.Task[None]] = set()
         self.proxy: str | None = None
         self.refused: set[str] = set()
 
     async def __aenter__(self) -> AddressGuard:
-        if self._scheme in urllib.request.getproxies() and not urllib.request.proxy_bypass(self._host):
-            return self
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, limit=HEAD_LIMIT)
         self.proxy = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
         return self
@@ -71,7 +74,7 @@ class AddressGuard:
         return addresses
 
     def _is_asked_for(self, host: str, port: int) -> bool:
-        return (host == self._host and port in self._ports) or not self._allowed.isdisjoint({host, f"{host}:{port}"})
+        return (host, port) in self._asked or not self._allowed.isdisjoint({host, f"{host}:{port}"})
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
@@ -95,33 +98,49 @@ class AddressGuard:
         parts = urlsplit(f"//{target}" if is_tunnel else target)
         if not parts.hostname or not (is_tunnel or parts.scheme == "http"):
             raise ValueError(target)
-        port = parts.port or 80
+        port = parts.port or (443 if is_tunnel else 80)
+        beyond = _environments_proxy(parts.hostname, "https" if is_tunnel else "http")
         try:
-            addresses = await self.addresses(parts.hostname, port)
+            addresses = await self._checked(parts.hostname, port, resolved_elsewhere=beyond is not None)
         except RefusedAddress as why:
             head_lines = "HTTP/1.1 403 Refused\r\nConnection: close\r\nContent-Type: text/plain\r\n\r\n"
             writer.write(f"{head_lines}{why}\n".encode())
             await writer.drain()
             return
-        origin_reader, origin_writer = await self._connect(addresses, port)
+        if beyond is not None:
+            origin_reader, origin_writer = await self._connect([beyond.hostname or ""], beyond.port or 80)
+        else:
+            origin_reader, origin_writer = await self._connect(addresses, port)
         try:
-            if is_tunnel:
+            credentials = _authorization(beyond) if beyond is not None else []
+            if is_tunnel and beyond is not None:
+                lines = [f"CONNECT {target} HTTP/1.1".encode("latin-1"), f"Host: {target}".encode("latin-1")]
+                origin_writer.write(b"\r\n".join([*lines, *credentials]) + b"\r\n\r\n")
+            elif is_tunnel:
                 writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
             else:
                 # One request a connection: its successor on the same one could be for another host.
-                path = urlunsplit(("", "", parts.path or "/", parts.query, ""))
+                path = target if beyond is not None else urlunsplit(("", "", parts.path or "/", parts.query, ""))
                 kept = [line for line in headers.split(b"\r\n")
                         if line and not line.lower().startswith((b"connection:", b"proxy-", b"keep-alive:"))]
-                lines = [f"{method} {path} {version}".encode("latin-1"), *kept, b"Connection: close"]
+                lines = [f"{method} {path} {version}".encode("latin-1"), *kept, *credentials, b"Connection: close"]
                 origin_writer.write(b"\r\n".join(lines) + b"\r\n\r\n")
-            up = asyncio.create_task(_pump(reader, origin_writer))
+            up = asyncio.create_task(_pump(reader, origin_writer, PIPE_LIMIT_BYTES))
             try:
-                await _pump(origin_reader, writer)
+                await _pump(origin_reader, writer, PIPE_LIMIT_BYTES)
             finally:
                 up.cancel()
                 await asyncio.wait({up})
         finally:
             origin_writer.close()
+
+    async def _checked(self, host: str, port: int, *, resolved_elsewhere: bool) -> list[str]:
+        try:
+            return await self.addresses(host, port)
+        except OSError:
+            if resolved_elsewhere:  # a machine behind a proxy often can't resolve any name
+                return []
+            raise
 
     async def _connect(self, addresses: list[str], port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         error: Exception = OSError("no address")
@@ -139,9 +158,32 @@ def is_public(address: str) -> bool:
     return (mapped or ip).is_global and not (mapped or ip).is_multicast
 
 
-async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+def _environments_proxy(host: str, scheme: str) -> SplitResult | None:
+    """The proxy that the environment names for such an address. Raises OSError for a kind that can't be used here."""
+    named = urllib.request.getproxies()
+    address = named.get(scheme) or named.get("all")
+    if not address or urllib.request.proxy_bypass(host):
+        return None
+    parts = urlsplit(address if "//" in address else f"http://{address}")
+    if parts.scheme != "http" or not parts.hostname:
+        raise OSError(f"the environment's proxy {parts.scheme}://{parts.hostname} is not an http one")
+    return parts
+
+
+def _authorization(proxy: SplitResult) -> list[bytes]:
+    if proxy.username is None:
+        return []
+    pair = f"{unquote(proxy.username)}:{unquote(proxy.password or '')}"
+    return [b"Proxy-Authorization: Basic " + base64.b64encode(pair.encode())]
+
+
+async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, limit: int) -> None:
+    """From one to the other until the end or the limit, where the connection is cut."""
     with contextlib.suppress(OSError, asyncio.IncompleteReadError):
         while chunk := await reader.read(_CHUNK):
+            limit -= len(chunk)
+            if limit < 0:
+                return
             writer.write(chunk)
             await writer.drain()
         if writer.can_write_eof():

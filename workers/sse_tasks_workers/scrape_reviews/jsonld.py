@@ -10,12 +10,12 @@ import html
 import json
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from .nodes import Node, local_name
 
-__all__ = ["BrokenBlock", "read_block"]
+__all__ = ["BrokenBlock", "nodes_of", "parse_values", "read_block"]
 
 DEPTH_LIMIT = 40
 """Levels of nesting that are read; what lies deeper is dropped. Real reviews stand at three to eight."""
@@ -51,7 +51,13 @@ def read_block(text: str) -> list[Node]:
     bare = _unwrapped(text)
     if not bare:
         return []
-    return [node for value in _decode(bare) for node in _nodes(value, 0)]
+    return list(nodes_of(parse_values(bare)))
+
+
+def nodes_of(values: Iterable[Any]) -> Iterator[Node]:
+    """The top-level nodes of JSON values."""
+    for value in values:
+        yield from _nodes(value, 0)
 
 
 def _unwrapped(text: str) -> str:
@@ -61,7 +67,8 @@ def _unwrapped(text: str) -> str:
     return text.strip(_BLANK)
 
 
-def _decode(text: str) -> list[Any]:
+def parse_values(text: str) -> list[Any]:
+    """The values of a JSON text, with its usual faults mended. Raises BrokenBlock."""
     try:
         return list(_values(text))
     except RecursionError:

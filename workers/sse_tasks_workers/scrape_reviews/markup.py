@@ -1,4 +1,4 @@
-"""Microdata, RDFa and hReview, read from the page's elements in their order.
+"""Microdata and RDFa, read from the page's elements in their order.
 
 Own readers rather than a library's, for three reasons that were measured: names in links (``<a itemprop="author"
 href=…>Jane</a>``) and dates in a ``<time>`` without ``datetime`` get lost by the letter of the specification; the
@@ -9,7 +9,8 @@ page. They walk with a stack of their own, so depth is no danger.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from itertools import islice
 from typing import Any
 from urllib.parse import urljoin
 
@@ -17,9 +18,11 @@ import lxml.etree
 import lxml.html
 
 from .nodes import Node, local_name
-from .records import clean_text
 
-__all__ = ["absolute", "element_text", "hreviews", "microdata", "parse_page", "rdfa"]
+__all__ = [
+    "absolute", "capped", "element_language", "element_text", "given_id", "is_too_deep", "microdata", "page_language",
+    "parse_page", "rdfa",
+]
 
 Element = Any  # lxml's stubs are not part of the project
 
@@ -33,6 +36,33 @@ _ID_ATTRIBUTES = ("data-review-id", "data-reviewid")
 _VOCABULARIES = ("schema.org", "data-vocabulary.org")
 
 
+TAGS_LIMIT = 500_000
+"""Tags, opening and closing, that are read: some 250,000 elements, thirty times a large shop's page."""
+CHARACTERS_LIMIT = 30_000_000
+
+
+def capped(html: str) -> tuple[str, bool]:
+    """The page up to the limits, and whether it was cut. Structured data behind the cut is kept: it is cheap."""
+    cut = min(len(html), CHARACTERS_LIMIT)
+    if html.count("<", 0, cut) > TAGS_LIMIT:
+        cut = next(islice(re.finditer("<", html), TAGS_LIMIT, None)).start()
+    if cut == len(html):
+        return html, False
+    return html[:cut] + "".join(_data_blocks(html, cut)), True
+
+
+def _data_blocks(html: str, start: int) -> Iterator[str]:
+    end = min(len(html), start + CHARACTERS_LIMIT)
+    while (mark := html.find("application/ld+json", start, end)) >= 0:
+        opened = html.find(">", mark, mark + 500)
+        closed = html.find("</script", mark, end)
+        if closed < 0:
+            return
+        if 0 <= opened < closed:
+            yield f'<script type="application/ld+json">{html[opened + 1:closed]}</script>'
+        start = closed
+
+
 def parse_page(html: str) -> Element:
     """The page's root element, or None where there is no markup at all."""
     parser = lxml.html.HTMLParser(huge_tree=True, remove_pis=True, remove_comments=True, encoding="utf-8")
@@ -42,14 +72,25 @@ def parse_page(html: str) -> Element:
         return None
 
 
-def element_text(element: Element) -> str:
-    """What a person reads in an element: no scripts, blanks joined, blocks and ``<br>`` as line breaks."""
+DEPTH_LIMIT = 400
+"""Levels of nesting up to which profiles are tried and lists looked for. Real pages have some thirty."""
+
+
+def is_too_deep(root: Element) -> bool:
+    return bool(root.xpath(f"boolean(descendant::*[ancestor::*[{DEPTH_LIMIT}]])"))
+
+
+def element_text(element: Element, without: Collection[Element] = ()) -> str:
+    """What a person reads in an element: no scripts, blanks joined, blocks and ``<br>`` as line breaks.
+
+    ``without`` are parts of it that are left out.
+    """
     parts: list[str] = []
     hidden: Element | None = None
     for event, part in lxml.etree.iterwalk(element, events=("start", "end")):
         tag = part.tag
         if event == "start":
-            if hidden is None and tag in _HIDDEN:
+            if hidden is None and (tag in _HIDDEN or part in without):
                 hidden = part
             if hidden is None:
                 if tag in _BREAKING:
@@ -68,12 +109,25 @@ def element_text(element: Element) -> str:
 
 
 def _joined(text: str) -> str:
-    return re.sub(r"\s+", " ", text)
+    return text.replace("\n", " ")  # only elements break lines; blanks are joined line by line
+
+
+_LANG = ("lang", "{http://www.w3.org/XML/1998/namespace}lang")
+
+
+def page_language(root: Element) -> str | None:
+    """What the page as a whole is marked with."""
+    body = root.find("body")
+    return next((str(language) for element in (root, body) if element is not None
+                 for name in _LANG if (language := element.get(name))), None)
 
 
 def element_language(element: Element) -> str | None:
+    """What the element, or one round it but the page's own, is marked with."""
     for ancestor in (element, *element.iterancestors()):
-        if language := ancestor.get("lang") or ancestor.get("{http://www.w3.org/XML/1998/namespace}lang"):
+        if ancestor.tag in {"html", "body"}:
+            return None
+        if language := ancestor.get("lang") or ancestor.get(_LANG[1]):
             return str(language)
     return None
 
@@ -102,7 +156,7 @@ def absolute(target: str, base_url: str) -> str:
         return target
 
 
-def _given_id(element: Element) -> str | None:
+def given_id(element: Element) -> str | None:
     return next((element.get(name) for name in _ID_ATTRIBUTES if element.get(name)), None)
 
 
@@ -116,7 +170,7 @@ def microdata(root: Element, base_url: str) -> list[Node]:
     for element in root.xpath("descendant-or-self::*[@itemscope]"):
         node = items[element] = Node(
             types={local_name(t) for t in element.get("itemtype", "").split()},
-            id=element.get("itemid") or _given_id(element),
+            id=element.get("itemid") or given_id(element),
             language=element_language(element),
         )
         for name in element.get("itemref", "").split():
@@ -136,10 +190,13 @@ def microdata(root: Element, base_url: str) -> list[Node]:
         properties = element.get("itemprop")
         if properties and owner:
             value = _leaf(element, base_url) if item is None else item
+            language = element.get("lang")
             for name in properties.split():
                 for node in owner:
                     if value is not node:
                         node.add(local_name(name), value)
+                        if language and local_name(name) in {"reviewbody", "description"}:
+                            node.language = language
         elif item is not None:
             top.append(item)
         if item is not None and element.find(".//*[@itemprop]") is None:
@@ -185,7 +242,7 @@ def rdfa(root: Element, base_url: str) -> list[Node]:
             name = element.get("about") or element.get("resource")
             node = by_id.setdefault(name, Node()) if name else Node()
             node.types.update(types)
-            node.id = (None if name and name.startswith("_:") else name) or _given_id(element)
+            node.id = (None if name and name.startswith("_:") else name) or given_id(element)
             node.language = element_language(element)
             if outer.subject is not None and (properties or relations):
                 for name in (*properties, *relations):
@@ -232,82 +289,3 @@ def _is_known(term: str, vocabulary: str, prefixes: dict[str, str]) -> bool:
     else:
         address = vocabulary
     return any(name in address for name in _VOCABULARIES)
-
-
-# --- hReview -----------------------------------------------------------------------------------------------------
-
-
-def hreviews(root: Element, base_url: str) -> list[Node]:
-    """The classic hReview microformat's reviews, and its aggregates as nodes of type ``aggregaterating``."""
-    nodes = [_hreview(element, base_url) for element in _classed(root, "hreview")]
-    nodes += [_haggregate(element) for element in _classed(root, "hreview-aggregate")]
-    return nodes
-
-
-def _hreview(element: Element, base_url: str) -> Node:
-    node = Node(types={"review"}, id=_given_id(element), language=element_language(element))
-    rating = Node(types={"rating"})
-    for holder in _own(element, "rating"):
-        for name, wanted in (("ratingvalue", "value"), ("bestrating", "best"), ("worstrating", "worst")):
-            for part in _classed(holder, wanted):
-                rating.add(name, _class_value(part))
-        if not rating.first("ratingvalue"):
-            rating.add("ratingvalue", _class_value(holder))
-        node.add("reviewrating", rating)
-        break
-    for name, wanted in (("best", "bestrating"), ("worst", "worstrating")):
-        for part in _own(element, name):
-            if not rating.first(wanted):
-                rating.add(wanted, _class_value(part))
-    for reviewer in _own(element, "reviewer"):
-        person = Node(types={"person"})
-        named = next(_classed(reviewer, "fn"), reviewer)
-        person.add("name", _class_value(named))
-        for link in (reviewer, named, *_classed(reviewer, "url")):
-            if link.tag == "a" and link.get("href"):
-                person.add("url", absolute(link.get("href"), base_url))
-        node.add("author", person)
-    for source, target in (("dtreviewed", "datepublished"), ("summary", "name"), ("description", "reviewbody")):
-        for part in _own(element, source):
-            node.add(target, _class_value(part))
-    for link in element.xpath(".//a[contains(concat(' ', normalize-space(@rel), ' '), ' bookmark ')]/@href")[:1]:
-        node.add("url", absolute(link, base_url))
-    for part in _own(element, "item"):
-        thing = Node()
-        thing.add("name", _class_value(next(_classed(part, "fn"), part)))
-        node.add("itemreviewed", thing)
-    return node
-
-
-def _haggregate(element: Element) -> Node:
-    node = Node(types={"aggregaterating"})
-    for source, target in (("count", "reviewcount"), ("votes", "ratingcount")):
-        for part in _classed(element, source):
-            node.add(target, _class_value(part))
-    return node
-
-
-def _classed(element: Element, name: str) -> Iterator[Element]:
-    yield from element.xpath("descendant::*[contains(concat(' ', normalize-space(@class), ' '), $c)]", c=f" {name} ")
-
-
-def _own(element: Element, name: str) -> Iterator[Element]:
-    """Parts of this review and not of one within it."""
-    for part in _classed(element, name):
-        nearest = next((a for a in part.iterancestors() if "hreview" in (a.get("class") or "").split()), None)
-        if nearest is element:
-            yield part
-
-
-def _class_value(element: Element) -> str:
-    """The value-class and abbr patterns: what a machine is to read, else the text."""
-    for part in _classed(element, "value-title"):
-        if part.get("title"):
-            return str(part.get("title"))
-    if element.tag == "abbr" and element.get("title"):
-        return str(element.get("title"))
-    if element.tag == "time" and element.get("datetime"):
-        return str(element.get("datetime"))
-    if values := list(_classed(element, "value")):
-        return "".join(_class_value(v) for v in values)
-    return clean_text(element_text(element)) or ""

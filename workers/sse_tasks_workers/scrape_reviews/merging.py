@@ -14,10 +14,12 @@ import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Iterator, Sequence
+from functools import lru_cache
 
 import msgspec
 
-from .records import Rating, Review
+from .ratings import Rating
+from .records import Review
 
 __all__ = ["identity", "merge_groups", "page_fingerprint"]
 
@@ -27,6 +29,7 @@ SURE_LENGTH = 40
 _ELLIPSIS = re.compile(r"\s*(?:…|\.\.\.)\s*$")
 
 
+@lru_cache(maxsize=1024)
 def _plain(text: str | None) -> str:
     """Letters and digits alone, so that quotes, entities, tags and blanks make no difference."""
     if not text:
@@ -202,9 +205,14 @@ def _filled(a: Review, b: Review) -> Review:
     """``a`` with its gaps filled from ``b``; what belongs together (rating and scale, date and precision) stays so."""
     changes: dict[str, object] = {
         name: getattr(b, name)
-        for name in ("id", "author", "author_url", "title", "body", "language", "verified", "item", "url")
+        for name in ("id", "author", "author_url", "title", "body", "verified", "helpful_votes", "images", "variant",
+                     "item", "url")
         if getattr(a, name) is None
     }
+    if a.reply is None:
+        changes |= {name: getattr(b, name) for name in ("reply", "reply_author", "reply_date")}
+    if b.language is not None and (a.language is None or (b.language_source == "stated" != a.language_source)):
+        changes |= {"language": b.language, "language_source": b.language_source}
     if a.rating is None and b.rating is not None:
         changes |= {name: getattr(b, name) for name in ("rating", "rating_raw", "rating_best", "rating_worst",
                                                         "rating_normalised")}

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import datetime as dt
 import email.utils
 import time
-from collections.abc import Awaitable, Callable
+from collections import defaultdict
+from collections.abc import AsyncIterator, Awaitable, Callable
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
+
+from .ending import end_all
 
 if TYPE_CHECKING:
     import httpx
@@ -24,6 +29,8 @@ CRAWL_DELAY_LIMIT_SECONDS = 300.0
 RETRY_AFTER_LIMIT_SECONDS = 300.0
 """A host that asks for more is left alone: the crawl ends and says so."""
 BACKOFF_SECONDS = 1.0
+HOST_LIMIT = 6
+"""Requests for pages that one host gets at once, as from a browser."""
 _ROBOTS_ATTEMPTS = 3
 
 Sleep = Callable[[float], Awaitable[None]]
@@ -86,15 +93,20 @@ class Robots:
 
 
 class Politeness:
-    """Asks robots.txt once for each host, and keeps ``delay`` seconds (or the host's crawl-delay) between requests."""
+    """Asks robots.txt once for each host, and keeps ``delay`` seconds (or the host's crawl-delay) between requests.
+
+    A host that has to be waited for gets one request at a time; without any delay it gets ``HOST_LIMIT`` at once.
+    """
 
     def __init__(self, client: httpx.AsyncClient, delay: float, respect_robots: bool, sleep: Sleep) -> None:
         self._client = client
         self._delay = delay
         self._respect = respect_robots
         self._sleep = sleep
-        self._robots: dict[str, Robots] = {}
+        self._robots: dict[str, asyncio.Future[Robots]] = {}
         self._next_turn: dict[str, float] = {}
+        self._single: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._several: dict[str, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(HOST_LIMIT))
 
     async def robots(self, url: str) -> Robots:
         """The rules for ``url``'s host. A 4xx means none; what can't be read forbids everything."""
@@ -103,19 +115,34 @@ class Politeness:
         parts = urlsplit(url)
         origin = f"{parts.scheme}://{parts.netloc}"
         if origin not in self._robots:
-            self._robots[origin] = await self._fetch_robots(f"{origin}/robots.txt")
-        return self._robots[origin]
+            self._robots[origin] = asyncio.ensure_future(self._fetch_robots(f"{origin}/robots.txt"))
+        return await asyncio.shield(self._robots[origin])
 
-    async def wait(self, url: str) -> None:
-        """Until this host's turn is there."""
-        pause = self._next_turn.get(urlsplit(url).netloc, 0.0) - time.monotonic()
-        if pause > 0:
-            await self._sleep(pause)
+    async def close(self) -> None:
+        """Ends what is still being asked for."""
+        await end_all(self._robots.values())
 
-    async def rest(self, url: str) -> None:
-        """To be called after each request: from now on the delay counts."""
-        spacing = max(self._delay, (await self.robots(url)).crawl_delay)
-        self._next_turn[urlsplit(url).netloc] = time.monotonic() + spacing
+    async def spacing(self, url: str) -> float:
+        """Seconds between two requests to ``url``'s host."""
+        return max(self._delay, (await self.robots(url)).crawl_delay)
+
+    @contextlib.asynccontextmanager
+    async def turn(self, url: str) -> AsyncIterator[None]:
+        """``async with polite.turn(url):`` waits until the host's turn is there; the delay counts from its end on."""
+        host, spacing = urlsplit(url).netloc, await self.spacing(url)
+        async with self._single[host] if spacing > 0 else self._several[host]:
+            pause = self._next_turn.get(host, 0.0) - time.monotonic()
+            if pause > 0:
+                await self._sleep(pause)
+            try:
+                yield
+            finally:
+                self.hold(url, spacing)
+
+    def hold(self, url: str, seconds: float) -> None:
+        """Nobody asks ``url``'s host for so long: it said that it wants a pause, or had its turn."""
+        host = urlsplit(url).netloc
+        self._next_turn[host] = max(self._next_turn.get(host, 0.0), time.monotonic() + seconds)
 
     async def _fetch_robots(self, url: str) -> Robots:
         import httpx

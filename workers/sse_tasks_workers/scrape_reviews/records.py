@@ -1,4 +1,4 @@
-"""The record of one review, and how raw values become it: text, numbers and ratings.
+"""The record of one review, and the text in it.
 
 Nothing here guesses. What a page doesn't say, or says in a way that could mean two things, is ``None``.
 """
@@ -9,11 +9,11 @@ import math
 import re
 import types
 import typing
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 
-__all__ = ["Rating", "Review", "clean_text", "frame_dtypes", "parse_count", "parse_rating"]
+__all__ = ["Review", "clean_text", "frame_dtypes", "web_address"]
 
 BODY_LIMIT = 100_000
 """Characters of one text that are kept. No honest review is longer; a hostile page's may be."""
@@ -28,7 +28,12 @@ class Review(msgspec.Struct, kw_only=True):
     worst) to 1 (the best); for it alone, and only where the page names no scale, the scale from 1 to 5 is taken that
     schema.org and hReview document as their default. ``date`` is ISO 8601, padded to a whole day where ``date_raw``
     says less: ``date_precision`` (``second``, ``minute``, ``hour``, ``day``, ``week``, ``month``, ``year``) tells how
-    much of it is real. ``source`` names the syntaxes that had it (``json-ld+microdata``), ``page`` counts from 1.
+    much of it is real. ``language_source`` tells whether the review itself is marked with ``language`` (``stated``),
+    its words are plainly of it (``detected``), or it is just the page's (``page``). ``helpful_votes`` counts those who
+    found it helpful, ``reply`` is what the owner or shop answered, ``images`` are addresses, ``variant`` is what was
+    bought.
+    ``source`` names the syntaxes that had it (``json-ld+microdata``); ``guessed`` was found by its looks alone.
+    ``page`` counts from 1; ``asked_url`` is the address of the input that led to it.
     """
 
     id: str | None = None
@@ -45,12 +50,20 @@ class Review(msgspec.Struct, kw_only=True):
     title: str | None = None
     body: str | None = None
     language: str | None = None
+    language_source: Literal["stated", "detected", "page"] | None = None
     verified: bool | None = None
+    helpful_votes: int | None = None
+    reply: str | None = None
+    reply_author: str | None = None
+    reply_date: _DateTime | None = None
+    images: list[str] | None = None
+    variant: str | None = None
     item: str | None = None
     url: str | None = None
     source: str = ""
     page: int = 1
     page_url: str = ""
+    asked_url: str = ""
 
 
 def frame_dtypes() -> dict[str, str]:
@@ -65,6 +78,10 @@ def _dtype(hint: Any) -> str:
         return _dtype(next(part for part in typing.get_args(hint) if part is not type(None)))
     if origin is Annotated:
         return "datetime64[ns, UTC]" if hint == _DateTime else _dtype(typing.get_args(hint)[0])
+    if origin is Literal:
+        return "string"
+    if origin is list:
+        return "object"
     return {str: "string", float: "Float64", int: "Int64", bool: "boolean"}[hint]
 
 
@@ -82,6 +99,8 @@ def clean_text(value: object, limit: int = BODY_LIMIT) -> str | None:
         return None
     if isinstance(value, float) and not math.isfinite(value):
         return None
+    if isinstance(value, int) and value.bit_length() > 200:  # no id or count; above 4,300 digits it has no text at all
+        return None
     text = str(value)[:limit].replace("\r\n", "\n").replace("\r", "\n")
     text = _UNPRINTABLE.sub("", text)
     if _SURROGATE.search(text):
@@ -89,98 +108,7 @@ def clean_text(value: object, limit: int = BODY_LIMIT) -> str | None:
     return text.strip() or None
 
 
-class Rating(msgspec.Struct, frozen=True):
-    """A rating's numbers; ``None`` where the page gives none."""
-
-    value: float | None = None
-    best: float | None = None
-    worst: float | None = None
-    raw: str | None = None
-
-    @property
-    def normalised(self) -> float | None:
-        """0 to 1, by the documented default of 1 to 5 where no scale is given; None for what doesn't fit its scale."""
-        if self.value is None:
-            return None
-        best = 5.0 if self.best is None else self.best
-        worst = 1.0 if self.worst is None else self.worst
-        if not worst < best or not worst <= self.value <= best:
-            return None
-        return round((self.value - worst) / (best - worst), 4)
-
-
-_NUMBER = re.compile(r"[-+]?\d[\d\s.,'’\u00a0\u202f]*")
-_STARS = re.compile(r"\s*([★⭐]+)([☆✩]*)\s*")
-_BEST_FIRST = re.compile(r"つ星のうち|点中|점\s*중|満点中")  # "5つ星のうち4.0", "5点中4": the scale stands first
-
-
-def parse_rating(value: object, best: object = None, worst: object = None) -> Rating:
-    """A rating given as a number or as text: ``4``, ``"5,0"``, ``"4.5 out of 5"``, ``"8/10"``, ``"★★★☆☆"``.
-
-    ``best`` and ``worst`` are what the page states beside it and win over what the text says.
-    """
-    raw = clean_text(value, 200)
-    if raw is None:
-        return Rating(best=_single(best), worst=_single(worst))
-    number, told_best, told_worst = _rating_parts(raw)
-    best_number, worst_number = _single(best), _single(worst)
-    return Rating(
-        value=number,
-        best=told_best if best_number is None else best_number,
-        worst=told_worst if worst_number is None else worst_number,
-        raw=raw,
-    )
-
-
-def _rating_parts(raw: str) -> tuple[float | None, float | None, float | None]:
-    if stars := _STARS.fullmatch(raw):
-        return float(len(stars[1])), float(len(stars[1] + stars[2])) if stars[2] else None, None
-    try:
-        plain = float(raw)
-    except ValueError:
-        pass
-    else:
-        return (plain if math.isfinite(plain) else None), None, None
-    numbers = [n for n in map(_decimal, _NUMBER.findall(raw)) if n is not None]
-    if len(numbers) == 1:
-        return (numbers[0], 100.0, 0.0) if raw.rstrip().endswith("%") else (numbers[0], None, None)
-    if len(numbers) == 2:
-        number, best = reversed(numbers) if _BEST_FIRST.search(raw) else numbers
-        return (number, best, None) if number <= best else (None, None, None)
-    return None, None, None
-
-
-def _single(value: object) -> float | None:
-    raw = clean_text(value, 40)
-    numbers = _NUMBER.findall(raw) if raw else []
-    return _decimal(numbers[0]) if len(numbers) == 1 else None
-
-
-def _decimal(text: str) -> float | None:
-    """A small number with a point or a comma as its decimal mark; None for what is too long to be a rating."""
-    compact = re.sub(r"[\s'’\u00a0\u202f]", "", text).rstrip(".,")
-    if len(compact) > 20 or compact.count(".") + compact.count(",") > 1:
-        return None
-    try:
-        return float(compact.replace(",", "."))
-    except ValueError:
-        return None
-
-
-def parse_count(value: object) -> int | None:
-    """A whole number of things as pages write it: ``58``, ``"1.234 avis"``, ``"4,489"``, ``"44 000"``; else None.
-
-    A point or comma followed by three digits separates thousands: a count has no fraction.
-    """
-    if isinstance(value, float):
-        return int(value) if math.isfinite(value) and value.is_integer() and 0 <= value < 1e12 else None
-    raw = clean_text(value, 100)
-    numbers = _NUMBER.findall(raw) if raw else []
-    if len(numbers) != 1:
-        return None
-    compact = re.sub(r"[\s'’\u00a0\u202f]", "", numbers[0]).rstrip(".,")
-    if re.fullmatch(r"\+?\d{1,3}(?:[.,]\d{3})+|\+?\d{1,12}(?:[.,]0+)?", compact) is None:
-        return None
-    if re.fullmatch(r"\+?\d{1,3}(?:[.,]\d{3})+", compact):
-        return int(re.sub(r"[.,]", "", compact))
-    return int(re.split(r"[.,]", compact)[0])
+def web_address(value: object) -> str | None:
+    """``value`` if it is an address that may be shown as a link; None for what would run (``javascript:``)."""
+    text = clean_text(value, 2000)
+    return text if text and not re.match(r"(?i)\s*(?:javascript|data|vbscript)\s*:", text) else None

@@ -1,0 +1,53 @@
+"""Web addresses: which are any, and which belong to the same site."""
+
+from __future__ import annotations
+
+import ipaddress
+from urllib.parse import urlsplit
+
+from sse_tasks import TaskError
+
+__all__ = ["check_address", "host_and_port", "is_same_site", "is_web_address"]
+
+_SECOND_LEVELS = frozenset({"ac", "co", "com", "edu", "gob", "gov", "gv", "id", "mil", "ne", "net", "nom", "or", "org"})
+
+
+def is_web_address(url: str) -> bool:
+    """Whether ``url`` is an http or https address with a host."""
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        return False
+
+
+def check_address(url: str) -> None:
+    """Raises TaskError (``bad_url``) for what is no web address."""
+    if not is_web_address(url):
+        raise TaskError(f"{url[:200]!r} is no web address. It has to begin with http:// or https://.", code="bad_url")
+
+
+def host_and_port(url: str) -> str:
+    """``host:port``, with the scheme's port where the address has none."""
+    parts = urlsplit(url)
+    return f"{parts.hostname}:{parts.port or (443 if parts.scheme == 'https' else 80)}"
+
+
+def is_same_site(url: str, other: str) -> bool:
+    """Whether both are of one registrable domain (``www.shop.example`` and ``reviews.shop.example``)."""
+    try:
+        ours, theirs = urlsplit(url).hostname, urlsplit(other).hostname
+    except ValueError:
+        return False
+    return bool(ours and theirs) and _site(ours or "") == _site(theirs or "")
+
+
+def _site(host: str) -> str:
+    """The last two labels, or three where the last but one is a country's own ``co``, ``com`` and the like. The list
+    of public suffixes knows better, but is large and out of date soon, and here only what is read hangs on it."""
+    try:
+        return str(ipaddress.ip_address(host))
+    except ValueError:
+        labels = host.lower().rstrip(".").split(".")
+        deep = len(labels) > 2 and len(labels[-1]) == 2 and labels[-2] in _SECOND_LEVELS
+        return ".".join(labels[-3 if deep else -2:])

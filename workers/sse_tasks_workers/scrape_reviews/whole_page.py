@@ -1,0 +1,74 @@
+"""A loaded page as a whole: its HTML, its frames and the JSON that it loaded, read and merged."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import Counter
+from collections.abc import Sequence
+
+import msgspec
+
+from .extraction import Page, read_page
+from .json_reviews import read_json
+from .lane import LoadedPage
+from .markup import parse_page
+from .merging import merge_groups, page_fingerprint
+from .paging import find_next
+from .profiles import Profile
+from .records import Review
+from .walls import what_is_shown
+
+__all__ = ["linked_page", "read_whole", "shown_instead", "warm_up"]
+
+GUESSED = "guessed"
+
+
+def linked_page(html: str, url: str, start_url: str) -> str | None:
+    """The next page, if a link leads there: quickly found, so that it can be on its way while this one is read."""
+    root = parse_page(html)
+    if root is None:
+        return None
+    base = root.find(".//base[@href]")
+    return None if base is not None else find_next(root, url, url, start_url or url).url
+
+
+def read_whole(loaded: LoadedPage, *, number: int, start_url: str, profiles: Sequence[Profile], asked_url: str,
+               base: dt.datetime | None = None) -> Page:
+    """Everything of interest in a loaded page. To be called in a thread: a large page takes seconds."""
+    base = base or dt.datetime.now(dt.UTC)
+    page = read_page(loaded.html, loaded.url, number=number, base=base, start_url=start_url, profiles=profiles)
+    groups: list[list[Review]] = [page.reviews]
+    for url, html in loaded.frames:
+        framed = read_page(html, url, number=number, base=base, start_url=url, profiles=profiles)
+        if framed.reviews:
+            groups.append([msgspec.structs.replace(review, page_url=loaded.url) for review in framed.reviews])
+            page.sources = dict(Counter(page.sources) + Counter(framed.sources))
+            page.profile = page.profile or framed.profile
+            page.problems += framed.problems
+        if page.declared.reviews is None and page.declared.ratings is None:
+            page.declared = framed.declared
+    for url, text in loaded.answers:
+        if answered := read_json(text, url, number=number, base=base):
+            groups.append([msgspec.structs.replace(review, page_url=loaded.url) for review in answered])
+            page.sources["json"] = page.sources.get("json", 0) + len(answered)
+    if len(groups) > 1:
+        sure = [[review for review in group if review.source != GUESSED] for group in groups]
+        if any(sure):  # what only looked like reviews counts where nothing says what they are
+            groups = sure
+            page.sources.pop(GUESSED, None)
+        page.reviews = merge_groups([group for group in groups if group])
+        page.fingerprint = page_fingerprint(page.reviews, loaded.html)
+    for review in page.reviews:
+        review.asked_url = asked_url
+    return page
+
+
+def warm_up() -> None:
+    """Has the parsers and profiles loaded, which the first page would wait for otherwise."""
+    read_page('<script type="application/ld+json">{"@type": "Review", "author": "A", "datePublished": "2026-01-01"}'
+              "</script>", "http://page.example/")
+
+
+def shown_instead(loaded: LoadedPage, page: Page) -> str | None:
+    """What a page without reviews seems to be; None for one with some, and for one that is just a page."""
+    return None if page.reviews else what_is_shown(loaded.html, page.title)
