@@ -18,6 +18,8 @@ from .processes import signal_main_thread, wait_status_in_words
 
 __all__ = ["Attempt", "Failure"]
 
+_TOO_LONG = b"?"
+
 
 @dataclass(frozen=True)
 class Failure:
@@ -61,7 +63,7 @@ class Attempt:
 
     def reports(self, ready: set[int]) -> list[bytes] | None:
         """The whole lines that have come, if the pipe is ready; None where nothing has. One that is longer than any
-        report can be is not held in memory: its end alone is given."""
+        report can be is not held in memory: instead of it comes one that is no report."""
         data = self._read(self._runner.reports, ready)
         if not data:
             return None
@@ -70,8 +72,8 @@ class Attempt:
             return []
         first, *lines = data.split(b"\n")
         rest = lines.pop()
-        lines.insert(0, b"".join([*self._pieces, first]))
-        self._skipping = False  # of one that was too long, the rest is no report
+        lines.insert(0, _TOO_LONG if self._skipping else b"".join([*self._pieces, first]))
+        self._skipping = False
         self._pieces, self._size = [], 0
         self._hold(rest)
         return lines
