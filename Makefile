@@ -6,7 +6,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 
 .DEFAULT_GOAL := help
-.PHONY: help install browser demo lab test lint bench chaos clean
+.PHONY: help install browser demo lab test lint bench chaos pictures clean
 
 help:  ## what there is to make
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,6 +55,9 @@ bench: install  ## the benchmarks
 chaos: install  ## everything that can die is killed at random; MINUTES=… SEED=… BREAK=bell|lock|kill
 	@$(BIN)/python -m tests.chaos.run --minutes $(or $(MINUTES),30) $(if $(SEED),--seed $(SEED)) \
 	  $(if $(BREAK),--break $(BREAK))
+
+pictures: browser  ## the pictures in docs/pictures, taken anew
+	@$(BIN)/python -m tests.browser.pictures
 
 clean:  ## removes what was made, except .venv
 	rm -rf .demo build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

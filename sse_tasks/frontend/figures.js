@@ -36,6 +36,7 @@ export function formatDuration(seconds) {
 
 /** @param {number} bytes */
 export function formatSize(bytes) {
+  if (bytes === 1) return '1 byte';
   const step = Math.min(UNITS.length - 1, Math.floor(Math.log2(Math.max(1, bytes)) / 10));
   return `${formatNumber(bytes / 1024 ** step)} ${UNITS[step]}`;
 }
