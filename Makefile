@@ -33,6 +33,8 @@ demo: browser  ## the main job: a notebook scrapes a small shop's reviews, in a 
 lab: browser  ## JupyterLab with the demo's notebook
 	$(BIN)/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) notebooks/scrape_reviews.ipynb
 
+# More than there are processors: much of what is tested waits.
+WORKERS = $(shell echo $$(( $$(getconf _NPROCESSORS_ONLN) * 3 / 2 )))
 # What takes all processors there are: beside it, others would wait in vain.
 GREEDY := tests/faults/test_misbehaving.py tests/faults/test_abort_means_gone.py
 
@@ -40,7 +42,7 @@ test: browser  ## the whole suite: ruff, mypy, tests, notebooks, on all processo
 ifdef T
 	@$(BIN)/python -m pytest --nbval-lax $(T)
 else
-	@$(BIN)/python -m pytest --nbval-lax -n logical --dist loadfile --no-loadscope-reorder \
+	@$(BIN)/python -m pytest --nbval-lax -n $(WORKERS) --dist loadfile --no-loadscope-reorder \
 	  $(GREEDY:%=--ignore %) tests notebooks
 	@$(BIN)/python -m pytest $(GREEDY)
 endif
