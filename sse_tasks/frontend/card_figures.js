@@ -15,6 +15,7 @@ export class CardFigures {
     this.pace = new Pace();
     /** @type {{at: number, texts: string[]}} */
     this.slow = { at: 0, texts: [] };
+    this.drawnMoment = '';
     /** @type {number | undefined} seconds when last seen running: the snapshot of a pause doesn't say since when */
     this.held = undefined;
   }
@@ -38,7 +39,7 @@ export class CardFigures {
     const figures = [attemptOf(task)];
     if (status === 'idle' && task.position > 1) figures.push(`place ${formatNumber(task.position)} in line`);
     if (!ENDED.has(status)) {
-      figures.push(countsOf(progress) || (task.items && value === undefined ? `${formatNumber(task.items)} items` : ''));
+      figures.push(countsOf(progress) || (task.items && value === undefined ? `${formatNumber(task.items)} ${task.items === 1 ? 'item' : 'items'}` : ''));
       if (value !== undefined) figures.push(formatPercentage(value));
     }
     if (seconds !== undefined) figures.push(formatDuration(seconds));
@@ -57,13 +58,14 @@ export class CardFigures {
     const counted = Number.isFinite(current) ? current : value ?? task.items;
     if (!Number.isFinite(counted)) return [];
     pace.add(seconds, counted);
-    if (this.now() - slow.at < SLOW_MS) return slow.texts;
-    slow.at = this.now();
+    if (Date.now() - slow.at < SLOW_MS) return slow.texts; // the page's own clock: the server's may be set anew
+    slow.at = Date.now();
     slow.texts = [];
     const rate = pace.perSecond(seconds, counted, !task.restartOf && !(task.attempt > 1));
     if (!rate) return [];
     if (Number.isFinite(current) || value === undefined) {
-      slow.texts.push(rate < 0.1 ? `${formatNumber(rate * 60)}/min` : `${formatNumber(rate)}/s`);
+      const perMinute = `${formatNumber(rate * 60)}/min`;
+      slow.texts.push(rate * 60 < 1 ? `${formatNumber(rate * 3600)}/h` : rate < 0.1 ? perMinute : `${formatNumber(rate)}/s`);
     }
     const whole = Number.isFinite(current) ? current / (value / 100) : 100;
     const left = (whole - counted) / rate;
@@ -73,6 +75,9 @@ export class CardFigures {
 
   /** @param {import('./task_words.js').Task} task */
   drawMoment({ status, startedAt, endedAt }) {
+    const key = `${startedAt} ${endedAt} ${status}`;
+    if (key === this.drawnMoment && !ENDED.has(status)) return; // each snapshot comes here
+    this.drawnMoment = key;
     const { figures, when } = this.parts;
     const [started, ended] = [Date.parse(startedAt), Date.parse(endedAt)];
     const isOver = ENDED.has(status) && !Number.isNaN(ended);

@@ -1,28 +1,18 @@
 // A task's artifacts: their names and sizes, each to be saved, and pictures shown where they are.
 import { Section, actionButton, save } from './section.js';
-import { formatSize } from './figures.js';
+import { pictureSize, pictureType } from './pictures.js';
+import { formatNumber, formatSize } from './figures.js';
 import { make, setText } from './task_card.js';
 
 const PICTURE_NAME = /\.(?:png|jpe?g|gif|webp)$/i;
 const PICTURE_BYTES = 8 << 20;
+const PICTURE_PIXELS = 50e6; // four bytes each, once it is unpacked
 const SHOWN_AT_ONCE = 3;
 const LISTED = 100;
 const RELIST_MS = 1000;
 
-/**
- * What picture these bytes are, by their beginning and not by what a name says; undefined for all else. Nothing that may
- * hold a script is among them.
- * @param {Uint8Array} bytes
- */
-export function pictureType(bytes) {
-  const begins = (...wanted) => wanted.every((byte, index) => byte === undefined || bytes[index] === byte);
-  if (begins(0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a)) return 'image/png';
-  if (begins(0xff, 0xd8, 0xff)) return 'image/jpeg';
-  if (begins(0x47, 0x49, 0x46, 0x38)) return 'image/gif';
-  const any = undefined;
-  if (begins(0x52, 0x49, 0x46, 0x46, any, any, any, any, 0x57, 0x45, 0x42, 0x50)) return 'image/webp';
-  return undefined;
-}
+/** What turns the direction of text, so that a name seems to end otherwise than it does; and halves of characters. */
+const MISLEADING = /[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]|\p{Cs}|\p{Cc}/gu;
 
 /** @param {import('./section.js').SectionHost} host */
 export function filesSection({ hub, taskType, taskId, isLooking }) {
@@ -86,21 +76,30 @@ export function filesSection({ hub, taskType, taskId, isLooking }) {
     const row = { node, modified: `${modified} ${bytes}` };
     const label = make('span', '-fileName');
     const amount = make('span', '-fileSize');
-    label.textContent = label.title = name;
+    const shownName = name.replace(MISLEADING, '\uFFFD');
+    label.textContent = label.title = shownName;
     amount.textContent = formatSize(bytes);
-    const get = actionButton(section, 'Download', async () => save(await hub.file(taskType, taskId, name), name));
-    get.setAttribute('aria-label', `Download ${name}`);
+    const get = actionButton(section, 'Download', async () => save(await hub.file(taskType, taskId, name), shownName));
+    get.setAttribute('aria-label', `Download ${shownName}`);
     node.append(label, amount, get);
     rows.set(name, row);
     list.append(node);
     if (!isPicture) return;
     const present = async () => {
       const blob = await hub.file(taskType, taskId, name, PICTURE_BYTES);
-      const type = pictureType(new Uint8Array(await blob.slice(0, 16).arrayBuffer()));
+      const content = new Uint8Array(await blob.arrayBuffer());
       if (isOver || rows.get(name) !== row || row.url) return;
-      if (!type) throw new Error(`${name} is no picture that can be shown here.`);
+      const type = pictureType(content);
+      const [width, height] = pictureSize(content) ?? [0, 0];
+      const isNone = `${shownName} is no picture that can be shown here.`;
+      if (!type || !width || !height) throw new Error(isNone);
+      if (width * height > PICTURE_PIXELS) throw new Error(`${shownName} has ${formatNumber(width)} × ${formatNumber(height)} pixels: too many to be shown here.`);
       row.url = URL.createObjectURL(new Blob([blob], { type }));
-      const picture = make('img', '-picture', { alt: name, src: row.url, decoding: 'async' });
+      const picture = make('img', '-picture', { alt: shownName, src: row.url, decoding: 'async' });
+      picture.addEventListener('error', () => {
+        picture.remove();
+        section.say(isNone);
+      });
       node.append(picture);
     };
     if (isShown) {
@@ -112,7 +111,7 @@ export function filesSection({ hub, taskType, taskId, isLooking }) {
       get.focus({ preventScroll: true });
       open.remove();
     });
-    open.setAttribute('aria-label', `Show ${name}`);
+    open.setAttribute('aria-label', `Show ${shownName}`);
     node.append(open);
   }
 

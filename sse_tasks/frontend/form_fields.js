@@ -9,6 +9,8 @@ import { element, write } from './elements.js';
 const NUMBER = /^[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?$/;
 /** A text that may be longer gets a box that grows. */
 const SHORT_TEXT = 120;
+/** Types that hold themselves, and what is nested deeper than this, are given as JSON. */
+const DEEPEST_GROUP = 6;
 let fieldCount = 0;
 
 /** "Max pages" for `max_pages`. */
@@ -146,10 +148,14 @@ function helpOf(kind, schema, value) {
   return words.filter(Boolean).map((part) => part.replace(/\.?$/, '.')).map((part) => part.charAt(0).toUpperCase() + part.slice(1)).join(' ');
 }
 
-function makeField(name, given, root, path, isRequired) {
+function makeField(name, given, root, path, isRequired, within) {
   const schema = resolved(given, root) ?? {};
   const shape = shapeOf(schema, root);
-  if (shape.kind === 'group') return makeGroup(name, schema, shape.schema, root, path, isRequired);
+  if (shape.kind === 'group') {
+    const isNested = within.has(shape.schema.properties) || within.size > DEEPEST_GROUP;
+    if (!isNested) return makeGroup(name, schema, shape.schema, root, path, isRequired, within);
+    shape.kind = 'json';
+  }
   fieldCount += 1;
   const id = `sse-tasks-field-${fieldCount}`;
   const { control, read, fill } = controlOf(shape, { id, root, isRequired, standard: schema.default, whole: schema });
@@ -193,8 +199,8 @@ function sentence({ path, message }, own) {
   return text.charAt(0).toUpperCase() + text.slice(1) + (/[.?!]$/.test(text) ? '' : '.');
 }
 
-function makeGroup(name, outer, schema, root, path, isRequired) {
-  const fields = makeFields(schema, root, path);
+function makeGroup(name, outer, schema, root, path, isRequired, within) {
+  const fields = makeFields(schema, root, path, within);
   const node = element('fieldset', 'Form-group', { 'data-path': path }, element('legend', 'Form-label', { title: path }, labelOf(name, outer)));
   const text = outer.description ?? schema.description;
   if (text) node.append(element('div', 'Form-help', {}, text));
@@ -219,12 +225,13 @@ function makeGroup(name, outer, schema, root, path, isRequired) {
   };
 }
 
-/** The fields of an object, those that must be given first. */
-export function makeFields(schema, root, path = '') {
+/** The fields of an object, those that must be given first; `within` has the properties of the objects around it. */
+export function makeFields(schema, root, path = '', within = new Set()) {
+  const inner = new Set(within).add(schema.properties);
   const required = new Set(schema.required ?? []);
   const properties = Object.entries(schema.properties ?? {});
   properties.sort(([a], [b]) => Number(required.has(b)) - Number(required.has(a))); // what must be given first, else as the worker has them
-  return properties.map(([name, one]) => Object.assign(makeField(name, one, root, childPath(path, name), required.has(name)), { name }));
+  return properties.map(([name, one]) => Object.assign(makeField(name, one, root, childPath(path, name), required.has(name), inner), { name }));
 }
 
 /** What was given. */

@@ -22,6 +22,15 @@ const LIVE_TASKS = 'api/tasks?status=idle&status=running&status=paused&limit=100
 const ALL_TASKS = 'api/tasks?limit=100';
 const ENDED_STATUS = new Set(['completed', 'failed', 'aborted']);
 
+/** One view's fault is its own: the stream, and every other view of the page, goes on. */
+function safely(callback, event) {
+  try {
+    callback(event);
+  } catch (error) {
+    reportError(error);
+  }
+}
+
 class PageHub extends JupyterServer {
   constructor() {
     super();
@@ -56,7 +65,7 @@ class PageHub extends JupyterServer {
     this.begin();
     return () => {
       entry.callbacks.delete(callback);
-      if (!entry.callbacks.size) this.watched.delete(taskId);
+      if (!entry.callbacks.size && this.watched.get(taskId) === entry) this.watched.delete(taskId);
       queueMicrotask(() => this.refresh());
     };
   }
@@ -101,11 +110,11 @@ class PageHub extends JupyterServer {
   }
 
   tell(taskId, event) {
-    for (const callback of this.watched.get(taskId)?.callbacks ?? []) callback(event);
+    for (const callback of this.watched.get(taskId)?.callbacks ?? []) safely(callback, event);
   }
 
   tellLists(event) {
-    for (const { callback } of [...this.lists]) callback(event);
+    for (const { callback } of [...this.lists]) safely(callback, event);
   }
 
   say(connection) {
@@ -354,7 +363,7 @@ class PageHub extends JupyterServer {
 /** The page's hub, or null where the page isn't served by a Jupyter server. */
 export function connectHub() {
   if (!settings()) return null;
-  const key = `sse-tasks-hub-${HUB_VERSION}`;
+  const key = Symbol.for(`sse-tasks-hub-${HUB_VERSION}`); // no name: an element's id in somebody's output would be found by it
   window[key] ??= new PageHub();
   return window[key];
 }

@@ -1,7 +1,7 @@
 // A task's partial results: a table that grows, and all of them as a file.
 import { LineSplitter, PartFollower, readWhole } from './part_follower.js';
 import { Section, actionButton, save, savedName } from './section.js';
-import { cellsOf, csvOf, jsonOf, shortCellText } from './item_rows.js';
+import { csvOf, jsonOf, rowOf, shortCellText } from './item_rows.js';
 import { formatNumber } from './figures.js';
 import { make, setText } from './task_card.js';
 
@@ -14,15 +14,6 @@ const EARLIER_BYTES = 1 << 18;
 const SAVED_BYTES = 32 << 20;
 
 /** @typedef {{number: number | undefined, cells: Record<string, unknown>}} Row */
-
-/** @param {string} line @returns {Record<string, unknown>} */
-function parsed(line) {
-  try {
-    return cellsOf(JSON.parse(line));
-  } catch {
-    return { item: line }; // damage is shown as it is
-  }
-}
 
 /** @param {import('./section.js').SectionHost} host */
 export function itemsSection(host) {
@@ -65,7 +56,7 @@ export function itemsSection(host) {
       }
       const next = rows.length ? rows.at(-1).number : begins > 0 ? undefined : 0;
       const came = splitter.split(text).map((line, index) => ({
-        number: next === undefined ? undefined : next + index + 1, cells: parsed(line),
+        number: next === undefined ? undefined : next + index + 1, cells: rowOf(line),
       }));
       rows.push(...came);
       if (rows.length > KEPT_ROWS && visible <= KEPT_ROWS) rows.splice(0, rows.length - KEPT_ROWS);
@@ -80,7 +71,7 @@ export function itemsSection(host) {
       const cut = after > 0 ? bytes.indexOf(10) + 1 : 0;
       const lines = new TextDecoder().decode(bytes.subarray(cut)).split('\n');
       begins = after + cut;
-      rows.unshift(...lines.filter(Boolean).map((line) => ({ number: undefined, cells: parsed(line) })));
+      rows.unshift(...lines.filter(Boolean).map((line) => ({ number: undefined, cells: rowOf(line) })));
       if (begins === 0) rows.forEach((row, index) => { row.number = index + 1; });
       drawn.clear();
       body.replaceChildren();
@@ -113,7 +104,7 @@ export function itemsSection(host) {
       const line = document.createElement('tr');
       line.append(make('td', undefined), ...columns.map((name) => {
         const cell = make('th', undefined, { scope: 'col' });
-        cell.textContent = name;
+        cell.textContent = shortCellText(name);
         if (typeof rows[0]?.cells[name] === 'number') cell.className = 'sse-mod-number';
         return cell;
       }));

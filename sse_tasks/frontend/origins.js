@@ -16,6 +16,7 @@ export function notebookOf({ origin }) {
   if (!whole) return undefined;
   const name = whole.split('/').at(-1);
   const root = rootFolder()?.replace(/\/+$/, '');
+  if (whole.split('/').includes('..')) return { name, path: null, cell: origin.cell }; // an address would climb
   if (!whole.startsWith('/')) return { name, path: whole, cell: origin.cell };
   return { name, path: root !== undefined && whole.startsWith(`${root}/`) ? whole.slice(root.length + 1) : null, cell: origin.cell };
 }

@@ -1,5 +1,6 @@
 // Whether a value fits a JSON Schema as task types have them, in the server's own sentences. What it doesn't know it
 // passes over: the server has the last word.
+import { isQuickPattern } from './pattern_cost.js';
 
 const KINDS = {
   null: 'null', boolean: 'true or false', integer: 'a whole number', number: 'a number', string: 'text', array: 'a list', object: 'an object',
@@ -18,7 +19,7 @@ const DEEPEST = 32;
 /** The schema that `schema` refers to within `root`, with what stands beside the reference. */
 export function resolved(schema, root) {
   let found = schema;
-  for (let step = 0; found?.$ref && step < DEEPEST; step += 1) {
+  for (let step = 0; typeof found?.$ref === 'string' && step < DEEPEST; step += 1) {
     const { $ref, ...beside } = found;
     const parts = $ref.replace(/^#\/?/, '').split('/').filter(Boolean);
     const target = parts.reduce((at, part) => at?.[part.replaceAll('~1', '/').replaceAll('~0', '~')], root);
@@ -27,12 +28,19 @@ export function resolved(schema, root) {
   return found;
 }
 
-/** The alternatives of a union, flat and resolved; one if it is none. */
-export function optionsOf(schema, root) {
+/**
+ * The alternatives of a union, flat and resolved; one if it is none. `within` has the unions that this one is found in: one
+ * that leads back to itself adds nothing.
+ * @returns {any[]}
+ */
+export function optionsOf(schema, root, within = new Set()) {
   const found = resolved(schema, root);
   if (typeof found !== 'object' || found === null) return found === false ? [] : [{}];
   const branches = found.anyOf ?? found.oneOf;
-  return branches ? branches.flatMap((branch) => optionsOf(branch, root)) : [found];
+  if (!branches) return [found];
+  if (within.has(branches)) return [];
+  const inner = new Set(within).add(branches);
+  return branches.flatMap((branch) => optionsOf(branch, root, inner));
 }
 
 /** `items[0].price`: the path of what stands in `path` under `key`. */
@@ -112,7 +120,7 @@ function unionFault(schema, value, root, path) {
 
 function objectFault(schema, value, root, path) {
   const properties = schema.properties ?? {};
-  const missing = (schema.required ?? []).find((name) => !(name in value));
+  const missing = (schema.required ?? []).find((name) => !Object.hasOwn(value, name));
   if (missing !== undefined) return { path: childPath(path, missing), message: 'is missing' };
   for (const [name, one] of Object.entries(value)) {
     const isKnown = Object.hasOwn(properties, name);
@@ -136,7 +144,7 @@ function textFault(schema, value, path) {
   const format = FORMATS[schema.format];
   if (format) return format[1].test(value) ? undefined : { path, message: `must be ${format[0]}, not ${shown(value)}` };
   const fault = sizeFault(schema, [...value].length, path, 'Length', 'characters');
-  if (fault || schema.pattern === undefined) return fault;
+  if (fault || schema.pattern === undefined || !isQuickPattern(schema.pattern, value.length)) return fault;
   let pattern;
   try {
     pattern = new RegExp(schema.pattern, 'u');

@@ -23,9 +23,13 @@ class NoAnswer extends Error {
     super('The server does not answer.');
   }
 }
+/** What the server says to whoever calls it without a login; a person at a page sends no headers. */
+const FOR_CALLERS = 'Log in, or send a token';
+const SIGNED_OUT = 'You are signed out. Sign in again in another tab, then repeat this here.';
+
 export class Refused extends Error {
   constructor(status, message) {
-    super(message ?? (status === 403 ? 'You are signed out, or not allowed to do this.' : `The server answered ${status}.`));
+    super(String(message).startsWith(FOR_CALLERS) ? SIGNED_OUT : message ?? (status === 403 ? 'You are signed out, or not allowed to do this.' : `The server answered ${status}.`));
     this.status = status;
   }
 }

@@ -142,7 +142,7 @@ export function mountForm(host, { hub, onStarted, onClose }) {
     try {
       value = JSON.parse(text);
     } catch (error) {
-      return { text, faults: [{ path: '', message: `is none: ${error.message}` }] };
+      return { text, faults: [{ path: '', message: `can’t be read: ${error.message}` }] };
     }
     if (typeof value !== 'object' || value === null || Array.isArray(value)) return { text, faults: [{ path: '', message: 'must be an object: {…}' }] };
     return { text, value, faults: [] };

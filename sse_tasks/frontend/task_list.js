@@ -8,6 +8,7 @@ import { makeSelectionBar } from './selection_bar.js';
 import { settings } from './server.js';
 import { forEach } from './task_calls.js';
 import { TaskRow, actionsOf, titleOf } from './task_row.js';
+import { ENDED, wellFormed } from './task_words.js';
 
 /** So many lines are added at a time: a browser would take long over thousands. */
 const LINES = 60;
@@ -20,7 +21,7 @@ const CONNECTIONS = {
   absent: 'This server has no tasks: its extension sse_tasks_server is not enabled.',
 };
 
-const sectionOf = ({ status }) => (LIVE.has(status) ? status : 'ended');
+const sectionOf = ({ status }) => (LIVE.has(status) ? status : ENDED.has(status) ? 'ended' : 'running'); // a newer server's
 const newestFirst = (a, b) => (a < b ? 1 : a > b ? -1 : 0);
 const ORDERS = {
   running: (a, b) => newestFirst(a.taskId, b.taskId),
@@ -310,7 +311,7 @@ export function mountList(host, { hub, openNotebook, onEmpty }) {
   function receive(event) {
     if (event.type === 'connection') connection = event.connection;
     else if (event.type === 'listed') more = event.more;
-    else if (event.type === 'snapshot') tasks.set(event.task.taskId, event.task);
+    else if (event.type === 'snapshot') tasks.set(event.task.taskId, wellFormed(event.task));
     else if (event.type === 'gone') {
       tasks.delete(event.taskId);
       opened.delete(event.taskId);

@@ -4,7 +4,7 @@ import { formatDuration, formatExactly, formatMoment, formatNumber, formatPercen
 import { LIVE } from './live_tasks.js';
 import { notebookOf } from './origins.js';
 import { mount } from './task_view.js';
-import { ASKED_TEXT, STATUS_TEXT, percentageOf } from './task_words.js';
+import { ASKED_TEXT, ENDED, isKnownStatus, percentageOf, statusText } from './task_words.js';
 
 
 /** What a person calls a task. */
@@ -23,7 +23,8 @@ export function workedSeconds({ startedAt, endedAt, pausedSeconds = 0 }, now) {
 
 /** Which actions make sense for a task now. */
 export function actionsOf({ status, requested }) {
-  if (!LIVE.has(status)) return ['restart', 'forget'];
+  if (ENDED.has(status)) return ['restart', 'forget'];
+  if (!LIVE.has(status)) return []; // what isn't understood isn't steered
   if (requested === 'abort') return [];
   return [status === 'paused' || requested === 'pause' ? 'resume' : 'pause', 'abort'];
 }
@@ -73,13 +74,13 @@ export class TaskRow {
     this.task = task;
     const { status } = task;
     const { activeElement } = document;
-    const state = ASKED_TEXT[task.requested] ?? STATUS_TEXT[status] ?? status;
+    const state = ASKED_TEXT[task.requested] ?? statusText(status);
     const title = titleOf(task);
     this.node.dataset.status = status;
     this.check.setAttribute('aria-label', `Select ${title}`);
     if (this.state.dataset.status !== status) {
       this.state.dataset.status = status;
-      this.state.replaceChildren(glyph(STATUS_TEXT[status] ? status : 'idle'));
+      this.state.replaceChildren(glyph(isKnownStatus(status) ? status : 'idle'));
     }
     this.state.title = state;
     write(this.name, title);

@@ -6,7 +6,7 @@
 // file(taskType, taskId, name, limit). What it can't fetch, it has no method for, and the card no section.
 // The callback gets {type: 'snapshot', task, stored: whether it is only what was known before}, {type: 'connection',
 // connection}, {type: 'note', text}, {type: 'gone'} and {type: 'unknown'}.
-import { ASKED_TEXT, BEGUN_AGAIN, CONNECTION_TEXT, CUT_SHORT, ENDED, STATUS_TEXT, attemptOf, countsOf, lossOf, percentageOf } from './task_words.js';
+import { ASKED_TEXT, BEGUN_AGAIN, CONNECTION_TEXT, CUT_SHORT, ENDED, attemptOf, countsOf, isKnownStatus, lossOf, percentageOf, statusText, wellFormed } from './task_words.js';
 import { CardFigures } from './card_figures.js';
 import { build, setAttribute, setIcon, setText } from './task_card.js';
 import { formatPercentage } from './figures.js';
@@ -37,7 +37,7 @@ export function mount(element, { taskType, taskId, hub: given, last, onFollow })
   const { root } = parts;
   const disposal = new AbortController();
   /** @type {import('./task_words.js').Task} */
-  let task = last ?? {};
+  let task = wellFormed(last);
   let connection = 'off';
   let gone = false;
   let served = false; // whether the hub has answered for this task
@@ -87,18 +87,18 @@ export function mount(element, { taskType, taskId, hub: given, last, onFollow })
     drawnAt = Date.now();
     if (disposal.signal.aborted) return;
     const focused = hasFocus ? root.getRootNode().activeElement : null; // asked now: what is hidden loses it
-    const status = STATUS_TEXT[task.status] ? task.status : 'idle';
+    const status = isKnownStatus(task.status) ? task.status : 'idle';
     const known = task.status !== undefined;
     const wanted = pending();
-    const state = wanted ? ASKED_TEXT[wanted] : known ? STATUS_TEXT[status] : 'Connecting…';
+    const state = wanted ? ASKED_TEXT[wanted] : known ? statusText(task.status) : 'Connecting…';
     const title = task.name || taskType;
-    root.dataset.status = status;
-    root.dataset.connection = ended() || gone ? 'ended' : connection;
-    setAttribute(root, 'aria-label', `Task ${title}, ${known ? STATUS_TEXT[status] : 'connecting'}`);
+    setAttribute(root, 'data-status', status);
+    setAttribute(root, 'data-connection', ended() || gone ? 'ended' : connection);
+    setAttribute(root, 'aria-label', `Task ${title}, ${known ? statusText(task.status) : 'connecting'}`);
     setText(parts.name, title);
     setText(parts.type, task.name ? taskType : taskId.slice(-6));
-    parts.type.title = `${taskType} ${taskId}`;
-    root.dataset.taskId = taskId;
+    setAttribute(parts.type, 'title', `${taskType} ${taskId}`);
+    setAttribute(root, 'data-task-id', taskId);
     setIcon(parts.chipIcon, status === 'paused' ? 'pause' : status);
     setText(parts.chipText, state);
     if (known && spokenState !== undefined && spokenState !== state) setText(parts.spoken, `${title}: ${state}`);
@@ -121,7 +121,8 @@ export function mount(element, { taskType, taskId, hub: given, last, onFollow })
   function renderConnection() {
     const [inFull, short] = CONNECTION_TEXT[connection] ?? CONNECTION_TEXT.off;
     parts.dot.hidden = parts.source.hidden = ended() || gone;
-    parts.dot.title = parts.source.title = inFull;
+    setAttribute(parts.dot, 'title', inFull);
+    setAttribute(parts.source, 'title', inFull);
     setAttribute(parts.dot, 'aria-label', `Connection: ${inFull}`);
     setText(parts.source, short);
   }
@@ -131,9 +132,9 @@ export function mount(element, { taskType, taskId, hub: given, last, onFollow })
     const resumes = (status === 'paused' && wanted !== 'resume') || wanted === 'pause';
     const label = resumes ? 'Resume' : 'Pause';
     setIcon(parts.toggle, resumes ? 'resume' : 'pause');
-    parts.toggle.title = label;
+    setAttribute(parts.toggle, 'title', label);
     setAttribute(parts.toggle, 'aria-label', label);
-    const over = ended() || gone || !hub;
+    const over = ended() || gone || !hub || (task.status !== undefined && !isKnownStatus(task.status)); // what isn't understood isn't steered
     parts.toggle.hidden = parts.abort.hidden = over;
     // Not `disabled`: that would drop keyboard focus on the page's body.
     setAttribute(parts.toggle, 'aria-disabled', String(wanted === 'abort'));
@@ -145,7 +146,7 @@ export function mount(element, { taskType, taskId, hub: given, last, onFollow })
   function renderRestarts() {
     const { restart, hint, restartOf, restartedAs } = parts;
     restart.classList.toggle('sse-mod-prominent', task.status !== 'completed' && !task.restartedAs);
-    restart.title = 'Start a new task with the same input, from the last saved checkpoint if there is one';
+    setAttribute(restart, 'title', 'Start a new task with the same input, from the last saved checkpoint if there is one');
     hint.hidden = restart.hidden || Boolean(task.restartedAs) || !CUT_SHORT.has(task.code);
     const kept = task.error?.includes('is kept') ? '' : 'What it had done is kept. ';
     if (!hint.hidden) setText(hint, `${kept}Restart goes on from its last saved checkpoint, if there is one.`);
@@ -178,7 +179,7 @@ export function mount(element, { taskType, taskId, hub: given, last, onFollow })
     setText(parts.text, text);
     parts.message.classList.toggle('sse-mod-whole', BEGUN_AGAIN.test(text));
     setText(parts.step, step);
-    parts.message.title = [text, step].filter(Boolean).join(' · ');
+    setAttribute(parts.message, 'title', [text, step].filter(Boolean).join(' · '));
     figures.draw(task);
   }
 
@@ -303,7 +304,7 @@ export function mount(element, { taskType, taskId, hub: given, last, onFollow })
     }
     if (event.type === 'note') note(event.text);
     if (event.type === 'snapshot') {
-      task = event.task;
+      task = wellFormed(event.task);
       gone = false;
       served = !event.stored;
       // The kernel tells the last line along; a server is asked for it.

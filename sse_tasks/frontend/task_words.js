@@ -58,8 +58,42 @@ export const CONNECTION_TEXT = {
 };
 /** Why it begins once more: told in whole, where other messages are cut at the line's end. */
 export const BEGUN_AGAIN = /^(Attempt \d+ of \d+ |Restarted from )/;
+/** The longest texts that are drawn, in characters: more of them than this would take a browser's time, and no one reads it. */
+const LONGEST = { name: 300, message: 2000, error: 20_000, code: 100, lastLine: 4000 };
 /** Less work than this is not worth a question. */
 const ASKED_FROM_SECONDS = 30;
+
+/** The word for a status; one that is newer than this page is shown as it is. @param {string} status */
+export function statusText(status) {
+  return Object.hasOwn(STATUS_TEXT, status) ? STATUS_TEXT[status] : String(status);
+}
+
+/** Whether this page knows what that status means. @param {unknown} status */
+export function isKnownStatus(status) {
+  return Object.hasOwn(STATUS_TEXT, String(status));
+}
+
+/** @param {any} value @param {number} most */
+function asText(value, most) {
+  if (value === null || value === undefined) return undefined;
+  const text = typeof value === 'string' ? value : JSON.stringify(value);
+  return text.length > most ? `${text.slice(0, most)}… (${formatNumber(text.length - most)} more characters)` : text;
+}
+
+/**
+ * A task as a view can draw it, whoever told of it: a newer server, a saved notebook. What should be text is text, and not
+ * endless; what is no progress is none.
+ * @param {any} given @returns {Task}
+ */
+export function wellFormed(given) {
+  const task = { ...given };
+  for (const [key, most] of Object.entries(LONGEST)) if (task[key] !== undefined) task[key] = asText(task[key], most);
+  if (task.status !== undefined) task.status = String(task.status);
+  if (task.progress === undefined) return task;
+  const { progress } = task;
+  task.progress = typeof progress === 'object' && progress ? { ...progress, message: asText(progress.message, LONGEST.message) } : undefined;
+  return task;
+}
 
 /** 0 to 100, or undefined where the task doesn't say. @param {Task['progress']} progress */
 export function percentageOf({ percentage, current, total } = {}) {

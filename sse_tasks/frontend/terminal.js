@@ -9,6 +9,9 @@ const OTHER_ESCAPE = /\x1b[ -/]*[0-Z\\^-~]/y;
 const COMBINING = /[\p{M}\u200d\ufe0e\ufe0f]/u;
 const LONGEST_ESCAPE = 4096;
 const LONGEST_LINE = 4000; // characters; what a line has beyond them is not kept
+const LONGEST_CELL = 32; // a character with what belongs to it
+const LONGEST_PARAMETERS = 200;
+const SCREEN_ROWS = 100; // no movement goes further down
 const TAB = 8;
 
 /** @typedef {{classes: string, color: string, background: string}} Style */
@@ -71,6 +74,7 @@ export class Terminal {
       return match;
     };
     while (at < text.length) {
+      if (this.lines.length > 2 * this.rows) this.dropOld(); // not at each line: of many thousands that takes long
       const plain = take(PLAIN);
       if (plain) {
         this.put(plain[0]);
@@ -83,12 +87,22 @@ export class Terminal {
         else if (!take(SYSTEM_COMMAND) && !take(OTHER_ESCAPE)) {
           if (text.length - at < LONGEST_ESCAPE && /^\x1b(?:\[[ -?]*|\][^\x07]*|[ -/]*)$/.test(text.slice(at))) {
             this.unfinished = text.slice(at);
-            return;
+            break;
           }
           at += 1; // damage: the rest of it is shown
         }
       }
     }
+    this.dropOld();
+  }
+
+  /** Lets go of the lines that are too many, the oldest ones. */
+  dropOld() {
+    const tooMany = this.lines.length - this.rows;
+    if (tooMany <= 0) return;
+    this.lines.splice(0, tooMany);
+    this.dropped += tooMany;
+    this.row = Math.max(0, this.row - tooMany);
   }
 
   /** @param {string} text without control characters */
@@ -97,8 +111,8 @@ export class Terminal {
     line.version += 1;
     for (const character of text) {
       const joins = character > '\u02ff' && COMBINING.test(character);
-      if (joins && this.column > 0) {
-        line.cells[this.column - 1] += character;
+      if (joins && this.column > 0 && this.column <= line.cells.length) {
+        if (line.cells[this.column - 1].length < LONGEST_CELL) line.cells[this.column - 1] += character;
       } else if (this.column < LONGEST_LINE) {
         while (line.cells.length < this.column) {
           line.cells.push(' ');
@@ -124,23 +138,17 @@ export class Terminal {
 
   /** @param {number} count */
   moveDown(count) {
-    this.row += Math.min(count, this.rows);
+    this.row += Math.min(count, SCREEN_ROWS);
     while (this.lines.length <= this.row) this.lines.push({ cells: [], styles: [], version: 0 });
-    const tooMany = this.lines.length - this.rows;
-    if (tooMany > 0) {
-      this.lines.splice(0, tooMany);
-      this.dropped += tooMany;
-      this.row -= tooMany;
-    }
   }
 
   /** @param {string} name the sequence's last character @param {string} parameters */
   command(name, parameters) {
-    const codes = parameters.split(/[;:]/).map((code) => Number.parseInt(code, 10) || 0);
+    const codes = parameters.slice(0, LONGEST_PARAMETERS).split(/[;:]/).map((code) => Number.parseInt(code, 10) || 0);
     const count = Math.max(1, codes[0]);
     const line = this.lines[this.row];
     if (name === 'm') this.select(codes);
-    else if (name === 'A') this.row = Math.max(0, this.row - count);
+    else if (name === 'A') this.row = Math.max(0, this.lines.length - this.rows, this.row - count);
     else if (name === 'B') this.moveDown(count);
     else if (name === 'C') this.column = Math.min(LONGEST_LINE, this.column + count);
     else if (name === 'D') this.column = Math.max(0, this.column - count);

@@ -188,7 +188,7 @@ function keepFocus(el, taskId) {
   newest.set(taskId, el);
   const restore = () => requestAnimationFrame(() => {
     if (focused !== taskId || document.activeElement !== document.body) return;
-    newest.get(taskId).firstElementChild?.focus({ preventScroll: true });
+    newest.get(taskId)?.firstElementChild?.focus({ preventScroll: true });
   });
   el.addEventListener('focusin', () => { focused = taskId; });
   el.addEventListener('focusout', () => queueMicrotask(() => {
@@ -225,12 +225,16 @@ export default {
         hub: firstThatKnows(model, connectHub()),
         onFollow(id) {
           instead.set(own, id);
-          if (!el.isConnected) remounts.get(own)(id); // asked in the view that was there before
+          if (!el.isConnected) remounts.get(own)?.(id); // asked in the view that was there before
         },
       });
     };
     remounts.set(own, show);
     show(instead.get(own) ?? own);
-    return () => dispose();
+    return () => {
+      dispose();
+      if (remounts.get(own) === show) remounts.delete(own); // else a view that was made since has taken its place
+      if (newest.get(own) === el) newest.delete(own);
+    };
   },
 };

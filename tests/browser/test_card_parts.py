@@ -201,7 +201,7 @@ async def test_only_pictures_are_taken_for_pictures(page, overview):
     begins = [[0x89, 0x50, 0x4E, 0x47, 13, 10, 26, 10], [0xFF, 0xD8, 0xFF, 0xE0], list(b"GIF89a"),
               list(b"RIFFabcdWEBPVP8 "), list(b"<svg xmlns="), list(b"<!doctype html>"), list(b"RIFFabcdWAVE"), []]
 
-    assert await call(page, overview, "files_section",
+    assert await call(page, overview, "pictures",
                       "({ pictureType }, all) => all.map((bytes) => pictureType(new Uint8Array(bytes)) ?? null)", begins
                       ) == ["image/png", "image/jpeg", "image/gif", "image/webp", None, None, None, None]
 

@@ -170,7 +170,7 @@ async def test_an_input_can_be_given_as_json(tasks):
     await form.get_by_role("button", name="Start", exact=True).click()
     await expect(form).to_contain_text("unknown is no field of this task type")
     await box.fill('{"steps": 5, "sizes": [7]')
-    await expect(form).to_contain_text("The JSON is none")
+    await expect(form).to_contain_text("The JSON can’t be read")
     await box.fill('{"steps": 5, "sizes": [7], "data": "!"}')
     await form.get_by_role("button", name="Form", exact=True).click()
     assert await form.get_by_label("Sizes").input_value() == "7"
@@ -323,7 +323,8 @@ async def test_signed_out_is_said_and_ends_by_itself(tasks):
     await expect(tasks.row("lasting")).to_have_attribute("data-status", "running")
     await tasks.page.context.clear_cookies()
     await tasks.row("lasting").get_by_role("button", name="Pause").click()
-    await expect(tasks.page.get_by_role("alert").filter(has_text="lasting could not be paused")).to_be_visible()
+    refused = "lasting could not be paused: You are signed out. Sign in again in another tab"
+    await expect(tasks.page.get_by_role("alert").filter(has_text=refused)).to_be_visible()
     await tasks.page.evaluate("dispatchEvent(new Event('online'))")
     banner = tasks.page.get_by_role("status").filter(has_text="You are signed out.")
     await expect(banner).to_be_visible()
