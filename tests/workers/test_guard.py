@@ -42,7 +42,9 @@ async def through(guard: AddressGuard, head: str) -> bytes:
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "10.1.2.3", "192.168.0.1", "172.16.0.1", "169.254.169.254", "0.0.0.0",
-                                     "100.64.0.1", "224.0.0.1", "::1", "fe80::1%eth0", "fd00::1", "::ffff:127.0.0.1"])
+                                     "100.64.0.1", "224.0.0.1", "::1", "fe80::1%eth0", "fd00::1", "::ffff:127.0.0.1",
+                                     "::127.0.0.1", "::ffff:0:127.0.0.1", "64:ff9b::7f00:1", "64:ff9b::a9fe:a9fe",
+                                     "64:ff9b:1::a00:1", "2002:7f00:1::", "fec0::1", "168.63.129.16"])
 def test_internal_addresses(address: str) -> None:
     """This machine, local networks, a cloud's metadata, in all their spellings."""
     assert not is_public(address)

@@ -110,6 +110,14 @@ OTHERS = {
         '<div><span>Service {n}</span><span class="rating" aria-label="4.{n} out of 5 stars"></span></div>'),
     "navigation": "<ul>" + repeated(
         '<li class="review-star"><a href="/{n}">{n} stars since 2024</a></li>', 9) + "</ul>",
+    "comments with votes": '<section class="comments">' + repeated(
+        '<div class="comment"><b class="author">Ann {n}</b><time datetime="2024-03-0{n}">x</time><span '
+        'class="rating">+{n}</span><p>I think that this is quite right, and so do others {n}.</p></div>'
+        ) + "</section>",
+    "posts of a forum": '<div class="thread">' + repeated(
+        '<article class="post"><a class="username" href="/u/{n}">Bo {n}</a><i class="rank">★★★★★</i><time '
+        'datetime="2024-03-0{n}">x</time><div class="content">Have you tried to turn it off {n} times?</div></article>'
+        ) + "</div>",
     "a form": '<div class="review-form"><p>Write a review: what do you think of it? 2024</p>' + repeated(
         '<label class="star" title="{n} stars"><input type="radio"></label>', 5),
     "the same teaser again and again": '<div class="reviews">' + repeated(

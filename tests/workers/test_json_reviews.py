@@ -80,6 +80,8 @@ def test_the_services_shapes(name: str) -> None:
     {"films": [{"title": "F", "text": "About people", "rating": 8, "user": "x", "releaseDate": "2024-01-01"}]},
     {"articles": [{"title": "N", "body": "Text", "author": {"name": "A"}, "publishedAt": "2024-01-01"}]},
     {"comments": [{"text": "hi", "user": {"name": "a"}, "created_at": "2024-01-01", "score": 3}]},
+    {"comments": [{"text": "I think so too", "author": "Ann", "created": "2024-01-01", "rating": 3}]},
+    {"posts": [{"body": "Have you tried it?", "author": "Bo", "created": "2024-01-01", "stars": 5}]},
     {"reviewStatistics": [{"rating": 5, "count": 10}, {"rating": 4, "count": 3}]},
     {"reviewSummary": {"rating": 4, "date": "2024-01-01", "description": "All reviews"}},
     {"reviews": {"enabled": True, "title": "Reviews", "rating": 4}},

@@ -24,6 +24,7 @@ def next_of(body: str, url: str = START) -> NextPage:
     ('<a href="?sort=new&amp;page=2">2</a><a href="?page=2">2</a><a href="?page=3">3</a>', START + "?page=2"),
     ('<a href="?slide=2">›</a><ul class="pagination"><a href="?page=2">›</a></ul>', START + "?page=2"),
     ('<a href="?page=1">1</a><a href="?page=3">3</a>', None),
+    ('<a href="?page=0">1</a><a href="?page=1">2</a><a href="?page=2">3</a>', START + "?page=1"),
     ('<a href="#next">Next</a><a href="javascript:more()">Next</a><a href="http://[">Next</a>', None),
     ('<a href="/kettle">Next</a>', None),
 ])

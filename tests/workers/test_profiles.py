@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import importlib.util
 import json
 from pathlib import Path
@@ -181,7 +182,7 @@ texts = st.lists(words, min_size=1, max_size=8).map(" ".join)
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.fixed_dictionaries({
     "author": texts, "rating": st.none() | st.sampled_from([1.0, 2.5, 4.0, 5.0]), "title": st.none() | texts,
-    "date": st.none() | st.dates().map(lambda day: day.isoformat()).filter(lambda text: text >= "1000"), "body": texts,
+    "date": st.none() | st.dates(dt.date(1900, 1, 1), dt.date(2200, 12, 31)).map(dt.date.isoformat), "body": texts,
     "helpful_votes": st.none() | st.integers(0, 10**6), "variant": st.none() | texts, "reply": st.none() | texts,
 }), min_size=1, max_size=5, unique_by=lambda r: (r["author"], r["body"])))
 def test_what_is_written_in_a_layout_comes_back(written: list[dict[str, Any]]) -> None:
@@ -327,5 +328,7 @@ def test_the_command_says_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFi
     assert "$.fields.body" in capsys.readouterr().err
     assert try_profile.main(["amazon", str(tmp_path / "none.html")]) == 2
     assert "none.html can't be read" in capsys.readouterr().err
+    assert try_profile.main(["amazon", str(tmp_path / "page.html"), "--url", "http://["]) == 2
+    assert "is no web address" in capsys.readouterr().err
     assert try_profile.main(["amazon", str(tmp_path / "page.html")]) == 1
     assert "gives no block" in capsys.readouterr().out

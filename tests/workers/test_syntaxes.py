@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import html
 import json
 from typing import Any
@@ -21,7 +22,7 @@ authors = texts.filter(lambda text: not text.startswith("http"))
 records = st.fixed_dictionaries({
     "author": st.none() | authors,
     "rating": st.none() | st.sampled_from([1.0, 2.5, 4.0, 5.0]),
-    "date": st.none() | st.dates().map(lambda day: day.isoformat()).filter(lambda text: text >= "1000"),
+    "date": st.none() | st.dates(dt.date(1900, 1, 1), dt.date(2200, 12, 31)).map(dt.date.isoformat),
     "title": st.none() | texts,
     "body": texts,
 })

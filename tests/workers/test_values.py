@@ -48,6 +48,13 @@ PAGE_TIME = dt.datetime(2026, 11, 24, 12, tzinfo=dt.UTC)
     ("4.5 out of 5 stars, 1,204 ratings", 4.5, 5.0, 0.875),
     ("3 of 5, then 4 of 5", None, None, None),
     ("4 2 7", None, None, None),
+    ("4.5 (120)", None, None, None),
+    ("4.5 (100)", None, None, None),
+    ("4.0 stars, 12 votes", None, None, None),
+    ("4 от 5", 4.0, 5.0, 0.75),
+    ("٤٫٥", 4.5, None, 0.875),
+    ("٤٫٥ من ٥", 4.5, 5.0, 0.875),
+    ("४.५/५", 4.5, 5.0, 0.875),
     ("1e999", None, None, None),
     (math.nan, None, None, None),
     (True, None, None, None),
@@ -74,7 +81,7 @@ def test_a_stated_scale_wins() -> None:
 
 @pytest.mark.parametrize(("text", "count"), [
     (58, 58), ("1.234 avis", 1234), ("4,489", 4489), ("44 000", 44000), ("1,234,567", 1234567), ("490件", 490),
-    (3.0, 3),
+    (3.0, 3), ("١٬٢٣٤", 1234),
     ("12 of 30", None), ("-3", None), ("3.5", None), (math.inf, None), ("9" * 5000, None), (None, None),
 ])
 def test_count(text: object, count: int | None) -> None:
@@ -109,6 +116,10 @@ def test_count(text: object, count: int | None) -> None:
     ("11-08-2014", None, None, None),
     ("201405", None, None, None),
     ("2011-13-01", None, None, None),
+    ("٥ مارس ٢٠٢٤", "ar", "2024-03-05", "day"),
+    ("0001-01-01T00:00:00", "en", None, None),
+    ("9999-12-31", "en", None, None),
+    ("05/03/2567", "th", None, None),
     ("5", "en", None, None),
     ("on:", "en", None, None),
     ("may", "en", None, None),

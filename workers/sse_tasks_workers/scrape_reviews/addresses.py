@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from urllib.parse import urlsplit
 
 from sse_tasks import TaskError
@@ -16,6 +17,8 @@ def is_web_address(url: str) -> bool:
     """Whether ``url`` is an http or https address with a host."""
     try:
         parts = urlsplit(url)
+        if re.search(r"[\\\s\x00-\x1f\x7f]", parts.netloc):  # browsers read another host there
+            return False
         return parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port is None or parts.port > 0)
     except ValueError:
         return False

@@ -10,6 +10,8 @@ import datetime as dt
 import re
 from functools import lru_cache
 
+from .records import plain_digits
+
 __all__ = ["PageDate", "parse_date"]
 
 PageDate = tuple[str | None, str | None]
@@ -27,6 +29,8 @@ _NUMERIC = re.compile(r"(?<!\d)(\d{1,2})([/.-])(\d{1,2})\2(\d{4})(?!\d)", re.ASC
 _YEAR = re.compile(r"(?<!\d)(?:19|20)\d\d(?!\d)")
 _MONTH_FIRST_TAGS = {"en-us", "en-ph", "es-us"}
 _COMMON_LANGUAGES = ["en", "de", "fr", "es", "it", "pt", "nl", "pl", "sv", "da", "tr", "ru", "ja", "zh"]
+_YEARS = range(1900, 2201)
+"""Others are no review's: programs write year 1 or 9999 for "none", and Thailand and Iran count from elsewhere."""
 _TEXT_LIMIT = 120  # characters; a date with words round it is shorter
 
 
@@ -37,7 +41,7 @@ def parse_date(raw: str, language: str | None = None, base: dt.datetime | None =
     ``language`` is the page's tag (``en-GB``), ``base`` the time of the page: needed for "2 days ago". ``order``
     (``day-month-year`` or ``month-day-year``) is what is known of the site's all-number dates.
     """
-    text = " ".join(raw.split()).strip(" :·|,")
+    text = " ".join(plain_digits(raw).split()).strip(" :·|,")
     if iso := _ISO.fullmatch(text):
         return _from_iso(iso)
     if len(text) > _TEXT_LIMIT:
@@ -59,6 +63,8 @@ def _from_iso(match: re.Match[str]) -> PageDate:
         return _padded(int(part["y"]), int(part["m"])) if "-" in match[0] else (None, None)
     if part["H"] is None:
         return _day(int(part["y"]), int(part["m"]), int(part["d"]))
+    if int(part["y"]) not in _YEARS:
+        return None, None
     try:
         moment = dt.datetime(
             int(part["y"]), int(part["m"]), int(part["d"]), int(part["H"]), int(part["M"] or 0), int(part["S"] or 0),
@@ -82,6 +88,8 @@ def _zone(text: str | None) -> dt.tzinfo | None:
 
 
 def _day(year: int, month: int, day: int) -> PageDate:
+    if year not in _YEARS:
+        return None, None
     try:
         return dt.date(year, month, day).isoformat(), "day"
     except ValueError:
@@ -89,8 +97,6 @@ def _day(year: int, month: int, day: int) -> PageDate:
 
 
 def _padded(year: int, month: int | None = None) -> PageDate:
-    if not 1900 <= year <= 2200:  # a bare four-digit number beyond is no year
-        return None, None
     padded, _ = _day(year, month or 1, 1)
     return (padded, "month" if month else "year") if padded else (None, None)
 

@@ -24,7 +24,7 @@ class Declared:
 
 def declared_by(owners: list[Node]) -> Declared:
     """The numbers of the thing that the reviews found belong to."""
-    for owner in dict.fromkeys(owners):
+    for owner in sorted(dict.fromkeys(owners), key=lambda each: bool(each.types & _DECOYS)):  # a shop's own come last
         for aggregate in owner.all("aggregaterating"):
             if isinstance(aggregate, Node) and (counts := _counts(aggregate)) != Declared():
                 return counts

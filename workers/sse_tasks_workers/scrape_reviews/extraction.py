@@ -93,14 +93,15 @@ def _structured(root: Any, setting: PageSetting, page: Page, html: str) -> tuple
     """The reviews of each source of structured data, and all nodes in them."""
     nodes: list[Node] = []
     groups: list[list[Review]] = []
+    owners: list[Node] = []
     for syntax, tops in _descriptions(root, setting.address, page.problems, html):
         found = list(reviews_of(tops, syntax, setting))
         nodes += tops
         if found:
             groups.append([review for review, _ in found])
             page.sources[syntax] = page.sources.get(syntax, 0) + len(found)
-            owners = [owner for _, owner in found if owner is not None]
-            page.declared = page.declared if page.declared != Declared() else declared_by(owners)
+            owners += [owner for _, owner in found if owner is not None]
+    page.declared = declared_by(owners)
     return groups, nodes
 
 

@@ -54,7 +54,7 @@ def author_of(block: Block) -> tuple[str | None, str | None]:
             continue
         names = f"{part.get('class') or ''} {part.get('rel') or ''} {part.get('itemprop') or ''}"
         if _AUTHOR.search(names) and not REPLY.search(names):
-            text = element_text(part).split("\n")[0]
+            text = element_text(part, [block.rating_element]).split("\n")[0]
             text = match[1] if (match := _BY.fullmatch(text)) else text
             if 0 < len(text) <= 60 and not text.isdigit() and part is not block.date_element:
                 link = part if part.tag == "a" else next(part.iter("a"), None)

@@ -14,7 +14,7 @@ from .ratings import Rating, parse_count, parse_rating
 from .records import Review, clean_text, web_address
 from .setting import PageSetting
 
-__all__ = ["flattened", "has_body", "names_a_rating", "review_of", "tells"]
+__all__ = ["flattened", "has_body", "names_a_rating", "names_a_scale", "review_of", "tells"]
 
 _RATING = ("rating", "ratingvalue", "score", "stars", "starrating", "overallrating", "reviewrating", "ratingscore",
            "reviewscore", "star", "rate", "overallratingvalue", "userrating", "ratingout")
@@ -71,6 +71,11 @@ def tells(flat: dict[str, Any]) -> tuple[bool, bool, bool]:
 def names_a_rating(flat: dict[str, Any]) -> bool:
     """Whether its rating is called one: a ``score`` is any comment's."""
     return any(name in flat for name in _RATING if "rating" in name or "star" in name)
+
+
+def names_a_scale(flat: dict[str, Any]) -> bool:
+    """Whether it says out of how many its rating is."""
+    return _rating(flat).best is not None
 
 
 def has_body(flat: dict[str, Any], plain: bool) -> bool:

@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from .json_fields import flattened, has_body, names_a_rating, review_of, tells
+from .json_fields import flattened, has_body, names_a_rating, names_a_scale, review_of, tells
 from .jsonld import BrokenBlock, nodes_of, parse_values
 from .languages import language_tag
 from .merging import merge_groups
@@ -33,6 +33,7 @@ _GOODS = ("price", "saleprice", "currency", "pricerange", "offers", "cost", "ing
           "addtocarturl", "msrp", "listprice", "availability", "releasedate", "duration", "runtime")
 _REVIEW_WORD = re.compile(r"review|bewertung|rezension|opinion|\bavis|testimonial|feedback|recension|reseña|"
                           r"rating(?:s|list)", re.IGNORECASE)
+_TALK_WORD = re.compile(r"comment|post|thread|topic|message|repl(?:y|ies)|discussion", re.IGNORECASE)
 _REVIEW_SHAPE = frozenset({"reviewtext", "reviewbody", "reviewcontent", "reviewid", "reviewer", "reviewrating",
                            "reviewtitle", "reviewername", "ratingrange", "verifiedbuyer", "usernickname"})
 
@@ -112,7 +113,7 @@ def _entries(values: list[Any], url: str) -> list[dict[str, Any]]:
         if "" in path[-2:] or _in_map(path):
             flat = flattened(value)
             near = [key for key in path if key][-2:]
-            if _is_review(flat, any(map(_REVIEW_WORD.search, near)), told_by_url):
+            if _is_review(flat, any(map(_REVIEW_WORD.search, near)), told_by_url, any(map(_TALK_WORD.search, near))):
                 found.append(flat)
                 return True
         return False
@@ -126,7 +127,7 @@ def _in_map(path: tuple[str, ...]) -> bool:
     return len(path) > 1 and _REVIEW_WORD.search(path[-2]) is not None
 
 
-def _is_review(flat: dict[str, Any], told_by_path: bool, told_by_url: bool) -> bool:
+def _is_review(flat: dict[str, Any], told_by_path: bool, told_by_url: bool, is_talk: bool) -> bool:
     if any(name in flat for name in _GOODS):
         return False
     rated, authored, dated = tells(flat)
@@ -135,4 +136,6 @@ def _is_review(flat: dict[str, Any], told_by_path: bool, told_by_url: bool) -> b
         return (has_body(flat, plain=True) and rated + authored + dated >= 1) or (rated and authored and dated)
     if told_by_url:
         return has_body(flat, plain=True) and rated and authored + dated >= 1
+    if is_talk and not names_a_scale(flat):  # what people gave a comment, a post
+        return False
     return has_body(flat, plain=False) and rated and names_a_rating(flat) and authored and dated

@@ -124,11 +124,22 @@ def _node(value: dict[str, Any], depth: int) -> Node:
         if key.startswith("@") or inner is None:
             continue
         name = local_name(key)
-        for single in inner if isinstance(inner, list) else [inner]:
+        for single in _singles(inner, depth):
             converted = _value(single, depth + 1)
             if converted is not None:
                 node.add(name, converted)
     return node
+
+
+def _singles(value: Any, depth: int) -> Iterator[Any]:
+    """What a property holds, however it is wrapped: lists in lists, ``@list``, ``@set``."""
+    if isinstance(value, list):
+        for inner in value if depth < DEPTH_LIMIT else ():
+            yield from _singles(inner, depth + 1)
+    elif isinstance(value, dict) and isinstance(held := value.get("@list", value.get("@set")), list):
+        yield from _singles(held, depth + 1)
+    else:
+        yield value
 
 
 def _value(value: Any, depth: int) -> Any:

@@ -188,7 +188,7 @@ def microdata(root: Element, base_url: str) -> list[Node]:
             owner = [*owner, *(node for node in names if node not in owner)]
         item = items.get(element)
         properties = element.get("itemprop")
-        if properties and owner:
+        if properties and owner and not (properties == "name" and _names_the_author(element)):
             value = _leaf(element, base_url) if item is None else item
             language = element.get("lang")
             for name in properties.split():
@@ -203,6 +203,16 @@ def microdata(root: Element, base_url: str) -> list[Node]:
             item.text = element_text(element)
         owners.append(owner if item is None else [item])
     return top
+
+
+def _names_the_author(element: Element) -> bool:
+    """``<span itemprop="author"><b itemprop="name">Ann</b></span>``: the name isn't the review's."""
+    for above in islice(element.iterancestors(), 6):
+        if above.get("itemscope") is not None:
+            return False
+        if "author" in map(local_name, above.get("itemprop", "").split()):
+            return True
+    return False
 
 
 # --- RDFa --------------------------------------------------------------------------------------------------------

@@ -20,6 +20,8 @@ REVIEW_TYPES = frozenset({"review", "userreview", "criticreview", "employerrevie
 
 _REPLIES = frozenset({"comment", "comments", "reply", "replies", "response", "potentialaction", "ownerresponse",
                       "merchantreply", "ownerreply"})
+_OTHER_THINGS = frozenset({"isrelatedto", "issimilarto", "isaccessoryorsparepartfor", "isconsumablefor"})
+"""What hangs on these is another thing that a shop shows beside this one."""
 _OWNER_REPLIES = ("ownerresponse", "ownerreply", "merchantreply", "response", "reply")
 _OWNERS = frozenset({"organization", "corporation", "localbusiness", "onlinestore", "onlinebusiness", "brand", "store",
                      "restaurant", "hotel", "lodgingbusiness", "foodestablishment"})
@@ -28,11 +30,17 @@ _TRUE, _FALSE = {"true", "yes", "1"}, {"false", "no", "0"}
 
 
 def resolve(tops: list[Node]) -> None:
-    """Puts the thing itself where a node only names its id."""
+    """Puts the thing itself where a node only names its id. What is told of one thing in several places has one name
+    and one aggregate; but reviews haven't, since there are pages that give all of them the same id."""
     by_id: dict[str, Node] = {}
-    for node, _, _ in walk(tops):
+    for node, _, _ in list(walk(tops)):
         if node.id and (node.properties or node.types):
-            by_id.setdefault(node.id, node)
+            first = by_id.setdefault(node.id, node)
+            if first is not node and first.types & node.types and not first.types & REVIEW_TYPES:
+                for name in ("name", "aggregaterating"):
+                    if values := first.all(name) or node.all(name):
+                        first.properties.setdefault(name, values)
+                        node.properties.setdefault(name, values)
     for node, _, _ in list(walk(tops)):
         for values in node.properties.values():
             for i, value in enumerate(values):
@@ -54,12 +62,15 @@ def walk(tops: Iterable[Node]) -> Iterator[tuple[Node, Node | None, str]]:
         seen.add(id(node))
         yield node, owner, name
         inner_owner = owner if node.types & REVIEW_TYPES else node
-        children = [(child, inner_owner, as_what) for as_what, child in node.children() if as_what not in _REPLIES]
+        children = [(child, inner_owner, as_what) for as_what, child in node.children()
+                    if as_what not in _REPLIES and as_what not in _OTHER_THINGS]
         stack.extend(reversed(children))
 
 
 def reviews_of(tops: list[Node], syntax: str, setting: PageSetting) -> Iterator[tuple[Review, Node | None]]:
     for node, owner, name in walk(tops):
+        if any(isinstance(thing, Node) and thing.types & REVIEW_TYPES for thing in node.all("itemreviewed")):
+            continue  # of a review: an answer to it
         untyped = not node.types and name == "review" and node.first("reviewbody", "reviewrating", "ratingvalue")
         if not (node.types & REVIEW_TYPES or untyped):
             continue

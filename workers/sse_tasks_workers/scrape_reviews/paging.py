@@ -94,18 +94,18 @@ def _is_in_page_list(link: Any) -> bool:
 
 def _numbered_link(root: Any, url: str, base_url: str) -> str | None:
     """A link to this address with the page's number raised by one, for page lists without a word."""
-    current = page_number(url)
+    targets: dict[int, str] = {}
     for link in root.iter("a"):
         href = link.get("href")
         if not href or "=" not in href:
             continue
         try:
             target = _without_fragment(urljoin(base_url, href.strip()))
-            if page_number(target, 0) == current + 1 and _without_page(target) == _without_page(url):
-                return target
+            if (number := page_number(target, -1)) >= 0 and _without_page(target) == _without_page(url):
+                targets.setdefault(number, target)
         except ValueError:
             continue
-    return None
+    return targets.get(page_number(url, 0 if 0 in targets else 1) + 1)  # some count from 0
 
 
 def is_page_of(target: str, url: str) -> bool:

@@ -13,6 +13,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from .addresses import host_and_port
 from .ending import end_all
 
 if TYPE_CHECKING:
@@ -114,9 +115,10 @@ class Politeness:
             return Robots()
         parts = urlsplit(url)
         origin = f"{parts.scheme}://{parts.netloc}"
-        if origin not in self._robots:
-            self._robots[origin] = asyncio.ensure_future(self._fetch_robots(f"{origin}/robots.txt"))
-        return await asyncio.shield(self._robots[origin])
+        known_by = f"{parts.scheme}://{host_and_port(url)}"
+        if known_by not in self._robots:
+            self._robots[known_by] = asyncio.ensure_future(self._fetch_robots(f"{origin}/robots.txt"))
+        return await asyncio.shield(self._robots[known_by])
 
     async def close(self) -> None:
         """Ends what is still being asked for."""
@@ -129,7 +131,7 @@ class Politeness:
     @contextlib.asynccontextmanager
     async def turn(self, url: str) -> AsyncIterator[None]:
         """``async with polite.turn(url):`` waits until the host's turn is there; the delay counts from its end on."""
-        host, spacing = urlsplit(url).netloc, await self.spacing(url)
+        host, spacing = host_and_port(url), await self.spacing(url)  # however it is spelled
         async with self._single[host] if spacing > 0 else self._several[host]:
             pause = self._next_turn.get(host, 0.0) - time.monotonic()
             if pause > 0:
@@ -141,7 +143,7 @@ class Politeness:
 
     def hold(self, url: str, seconds: float) -> None:
         """Nobody asks ``url``'s host for so long: it said that it wants a pause, or had its turn."""
-        host = urlsplit(url).netloc
+        host = host_and_port(url)
         self._next_turn[host] = max(self._next_turn.get(host, 0.0), time.monotonic() + seconds)
 
     async def _fetch_robots(self, url: str) -> Robots:
@@ -172,4 +174,4 @@ async def _limited_text(response: httpx.Response) -> str:
         body += chunk
         if len(body) >= ROBOTS_LIMIT:
             break
-    return bytes(body[:ROBOTS_LIMIT]).decode("utf-8", "replace")
+    return bytes(body[:ROBOTS_LIMIT]).decode("utf-8-sig", "replace").replace("\x00", "")

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from .records import clean_text
+from .records import clean_text, plain_digits
 
 __all__ = ["Rating", "parse_count", "parse_rating"]
 
@@ -42,6 +42,8 @@ _NUMBER = re.compile(r"[-+]?\d[\d\s.,'’\u00a0\u202f]*")
 _SMALL = re.compile(r"[-+]?\d+(?:[.,]\d+)*")  # no rating needs blanks between its digits
 _STARS = re.compile(r"([★⭐🌟]{0,10})([½⯪⯨]?)([☆✩✰⚝]{0,10})")
 _BEST_FIRST = re.compile(r"つ星のうち|点中|점\s*중|満点中")  # "5つ星のうち4.0", "5点中4": the scale stands first
+# "4 от 5": with whatever word between. But in "4.5 (120)" and "4 stars, 12 votes" the second number is no scale.
+_SCALE_LAST = re.compile(r"(?<![\d.,(])(?:5|6|10|20|100)(?:[.,]0+)?[^\w)]*$")
 _DECIMAL = r"(\d{1,3}(?:[.,]\d{1,4})?)"
 _SHARE = re.compile(
     rf"(?<![\d.,]){_DECIMAL}\s*(?:\w{{1,12}}\s+)?"
@@ -77,7 +79,7 @@ def parse_rating(value: object, best: object = None, worst: object = None, *,
     if raw is None:
         return Rating(best=_single(best), worst=_single(worst))
     own = None if words is None else {word.casefold().strip(): n for word, n in words.items()}.get(raw.casefold())
-    number, told_best, told_worst = (own, None, None) if own is not None else _parts(raw)
+    number, told_best, told_worst = (own, None, None) if own is not None else _parts(plain_digits(raw))
     best_number, worst_number = _single(best), _single(worst)
     return Rating(
         value=number,
@@ -116,16 +118,17 @@ def _of_stars(raw: str) -> _Parts | None:
 
 def _of_numbers(raw: str) -> _Parts | None:
     """None where the text doesn't say one thing in digits."""
+    shares = _SHARE.findall(raw)
     numbers = [n for n in map(_decimal, _SMALL.findall(raw)) if n is not None]
     if len(numbers) == 2 and _BEST_FIRST.search(raw):
         numbers.reverse()
-    elif shares := _SHARE.findall(raw):
+    elif shares:
         if len(shares) > 1:
             return None
         numbers = [n for n in map(_decimal, shares[0]) if n is not None]
     if len(numbers) == 1 and not _names_numbers(raw):
         return (numbers[0], 100.0, 0.0) if raw.rstrip().endswith("%") else (numbers[0], None, None)
-    if len(numbers) == 2:
+    if len(numbers) == 2 and (shares or _BEST_FIRST.search(raw) or _SCALE_LAST.search(raw)):
         return (numbers[0], numbers[1], None) if numbers[0] <= numbers[1] else None
     return None
 
@@ -147,8 +150,8 @@ def _spelled_out(raw: str) -> str:
 
 
 def _single(value: object) -> float | None:
-    raw = clean_text(value, 40)
-    numbers = _NUMBER.findall(raw) if raw else []
+    raw = plain_digits(clean_text(value, 40) or "")
+    numbers = _NUMBER.findall(raw)
     return _decimal(numbers[0]) if len(numbers) == 1 else None
 
 
@@ -170,8 +173,8 @@ def parse_count(value: object) -> int | None:
     """
     if isinstance(value, float):
         return int(value) if math.isfinite(value) and value.is_integer() and 0 <= value < 1e12 else None
-    raw = clean_text(value, 100)
-    numbers = _NUMBER.findall(raw) if raw else []
+    raw = plain_digits(clean_text(value, 100) or "")
+    numbers = _NUMBER.findall(raw)
     if len(numbers) != 1:
         return None
     compact = re.sub(r"[\s'’\u00a0\u202f]", "", numbers[0]).rstrip(".,")

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-__all__ = ["Review", "clean_text", "frame_dtypes", "web_address"]
+__all__ = ["Review", "clean_text", "frame_dtypes", "plain_digits", "web_address"]
 
 BODY_LIMIT = 100_000
 """Characters of one text that are kept. No honest review is longer; a hostile page's may be."""
@@ -106,6 +106,15 @@ def clean_text(value: object, limit: int = BODY_LIMIT) -> str | None:
     if _SURROGATE.search(text):
         text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     return text.strip() or None
+
+
+_DIGITS = {ord(zero) + n: str(n) for zero in "٠۰०০๐０" for n in range(10)} | {ord("٫"): ".", ord("٬"): ","}
+
+
+def plain_digits(text: str) -> str:
+    """``text`` with Arabic, Persian, Devanagari, Bengali, Thai and wide digits as 0 to 9, and with Arabic's decimal and
+    thousands marks as point and comma."""
+    return text if text.isascii() else text.translate(_DIGITS)
 
 
 def web_address(value: object) -> str | None:

@@ -44,6 +44,8 @@ _DATE_CLASS = re.compile(r"date|time|datum|fecha|posted|published|ago\b", re.IGN
 _REVIEW_WORD = re.compile(r"review|bewertung|rezension|kundenmeinung|opini[oó]n|opinie|\bavis\b|testimonial|"
                           r"recensi[oe]n|reseñ|avalia[cç]|beoordeling|отзыв|відгук|レビュー|口コミ|クチコミ|리뷰|评价|评论|評價|értékelés|"
                           r"yorum", re.IGNORECASE)
+_FORUM_WORD = re.compile(r"(?:^|[\s_-])(?:forums?|threads?|topics?|discussions?)(?:$|[\s_-])", re.IGNORECASE)
+_BARE_NUMBER = re.compile(r"[-+−]?\s*\d+(?:[.,]\d+)?")
 _PRICE = re.compile(r"[$€£¥₹]\s?\d|\d\s?(?:€|£|zł|kr|USD|EUR|GBP)(?:\W|$)")
 
 Element = Any
@@ -199,7 +201,12 @@ def _is_a_list_of_reviews(blocks: Sequence[Element], found: Sequence[Block]) -> 
     linked = sum(_is_headed_by_link(block.element) for block in found)
     if priced > 0.3 * len(found) or linked > 0.3 * len(found):
         return False
-    signs = 2 * _is_called_reviews(found[0].element) + (
+    is_called = _is_called_reviews(found[0].element)
+    # Votes of comments and of a forum's posts look like ratings without a scale.
+    unscaled = sum(_BARE_NUMBER.fullmatch(block.rating.raw or "") is not None for block in found)
+    if not is_called and (unscaled > 0.3 * len(found) or _is_called_forum(found[0].element)):
+        return False
+    signs = 2 * is_called + (
         sum(author_of(block)[0] is not None for block in found) >= SHARE * len(found))
     return signs >= 2 or (signs == 1 and len(found) >= 3)
 
@@ -213,6 +220,11 @@ def _is_headed_by_link(element: Element) -> bool:
             if href and not href.startswith("#") and not _REVIEW_WORD.search(href):
                 return True
     return False
+
+
+def _is_called_forum(element: Element) -> bool:
+    return any(_FORUM_WORD.search(f"{part.get('class') or ''} {part.get('id') or ''}")
+               for part in (element, *element.iterancestors()) if part.tag not in {"body", "html"})
 
 
 def _is_called_reviews(element: Element) -> bool:

@@ -20,6 +20,8 @@ __all__ = ["read_sitemap"]
 
 FILES_LIMIT = 50
 """Files of an index that are read."""
+ADDRESS_LIMIT = 4000
+"""Characters of an address, as in the input."""
 FILE_LIMIT_BYTES = 50 * 1024 * 1024
 """Unpacked; the sitemap standard's own limit."""
 
@@ -43,21 +45,25 @@ async def read_sitemap(client: httpx.AsyncClient, polite: Politeness, url: str, 
             problems.append(f"the sitemap {file} can't be read: {str(why) or type(why).__name__}")
             continue
         for location in locations:
-            if location in seen or not is_web_address(location) or not is_same_site(location, url):
+            if (location in seen or len(location) > ADDRESS_LIMIT or not is_web_address(location)
+                    or not is_same_site(location, url)):
                 continue
             if is_index:
                 seen.add(location)
                 files.append(location)
-            elif wanted is None or wanted.fullmatch(location):
-                found[location] = None
-                if len(found) >= limit:
+            elif location not in found and (wanted is None or wanted.fullmatch(location)):
+                if len(found) < limit:
+                    found[location] = None
+                else:
                     problems.append(f"only the first {limit} addresses of the sitemap were taken (max_urls)")
                     break
-    if files and len(found) < limit:
+    if files and len(found) >= limit and not any("max_urls" in problem for problem in problems):
+        problems.append(f"only the first {limit} addresses of the sitemap were taken (max_urls)")
+    elif files and len(found) < limit:
         problems.append(f"only {FILES_LIMIT} files of the sitemap's index were read")
     if not found:
         said = problems[0] if problems else f"the sitemap {url} names no address that fits"
-        raise TaskError(f"{said[:1].upper()}{said[1:]}.", code="bad_sitemap")
+        raise TaskError(f"{said[:1].upper()}{said[1:].rstrip('.')}.", code="bad_sitemap")
     return list(found), problems
 
 

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import argparse
 import datetime as dt
+import io
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,6 +22,7 @@ import msgspec
 
 from sse_tasks import TaskError
 
+from .addresses import is_web_address
 from .extraction import Page, read_page
 from .markup import capped, page_language, parse_page
 from .profile_reading import fits, next_control, page_count, read_by_profile
@@ -41,6 +44,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--folder", help="a folder with profiles of one's own")
     parser.add_argument("--json", action="store_true", help="one review a line, all fields")
     given = parser.parse_args(arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal that hasn't all letters shows the others as their codes
+        sys.stdout.reconfigure(errors="backslashreplace")
+    if not is_web_address(given.url):
+        print(f"--url {given.url!r} is no web address. It has to begin with http:// or https://.", file=sys.stderr)
+        return 2
     try:
         profile = find_profile(given.profile, given.folder)
         html = given.page.read_bytes().decode("utf-8", "replace")
@@ -59,11 +67,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     reviews = read_by_profile(profile, root, setting)
     if given.json:
         for review in reviews:
-            print(json.dumps(msgspec.to_builtins(review), ensure_ascii=False))
+            print(json.dumps(msgspec.to_builtins(review), ensure_ascii=not _shows_all_letters()))
     else:
         _report(profile, root, setting, html, reviews)
         _beside(read_page(html, given.url, base=setting.base, profiles=[msgspec.structs.replace(profile, match=[])]))
     return 0 if reviews else 1
+
+
+def _shows_all_letters() -> bool:
+    return (sys.stdout.encoding or "").lower().replace("-", "").startswith("utf")
 
 
 def _report(profile: Profile, root: Any, setting: PageSetting, html: str, reviews: Sequence[Review]) -> None:
@@ -122,4 +134,8 @@ def _beside(page: Page) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except BrokenPipeError:  # "| head" has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
