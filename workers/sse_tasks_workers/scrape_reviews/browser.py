@@ -38,11 +38,19 @@ _MAC_PATHS = (
     "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
     "/Applications/Chromium.app/Contents/MacOS/Chromium",
 )
+# Chromium takes the last list of these alone, so Playwright's own are in it. A process kept ready for a next page is of
+# one context only: with several tabs each page would throw away another one's and start its own anew.
+_FEATURES_OFF = ("SpareRendererForSitePerProcess", "AvoidUnnecessaryBeforeUnloadCheckSync",
+                 "DestroyProfileOnBrowserClose", "HttpsUpgrades", "HttpsFirstBalancedModeAutoEnable", "LensOverlay",
+                 "MediaRouter", "PaintHolding", "ThirdPartyStoragePartitioning", "AvoidCorsURLLoaderRestartOnRedirect",
+                 "TcpPortRandomizationWin", "OptimizationHints", "NetworkTimeServiceQuerying", "AimEnabled",
+                 "PreconnectToSearch", "msForceBrowserSignIn", "msEdgeUpdateLaunchServicesPreferredVersion")
 # Images and fonts are switched off in the renderer itself: a filter on requests would cost each request two hops.
 _ARGUMENTS = ["--disable-dev-shm-usage", "--disable-gpu", "--disable-quic", "--no-first-run", "--mute-audio",
               "--disable-background-networking", "--disable-component-update", "--disable-sync",
               "--force-webrtc-ip-handling-policy=disable_non_proxied_udp", "--blink-settings=imagesEnabled=false",
-              "--disable-remote-fonts", f"--js-flags=--max-old-space-size={SCRIPT_MEMORY_MB}"]
+              "--disable-remote-fonts", f"--disable-features={','.join(_FEATURES_OFF)}",
+              f"--js-flags=--max-old-space-size={SCRIPT_MEMORY_MB}"]
 
 
 def find_browser(playwrights_own: str | None = None) -> str:
@@ -68,7 +76,7 @@ def find_browser(playwrights_own: str | None = None) -> str:
 class BrowserSession:
     """``async with BrowserSession(guard, lanes) as session:`` and then ``async with session.lane(owner, cookies)``.
 
-    The browser starts with the first page and again after a crash. At most ``lanes`` tabs are open.
+    The browser starts with ``begin()`` or the first page, and again after a crash. At most ``lanes`` tabs are open.
     """
 
     def __init__(self, guard: AddressGuard, lanes: int = 1, evidence: Path | None = None,
@@ -78,6 +86,7 @@ class BrowserSession:
         self._frame_hosts = frame_hosts
         self._starting = asyncio.Lock()
         self._driver: asyncio.Future[Playwright] | None = None
+        self._beginning: asyncio.Task[None] | None = None
         self._browser: Browser | None = None
         self._memory = MemoryGuard()
         self._free = [Lane(self._context, guard, self._evidence, frame_hosts) for _ in range(lanes)]
@@ -93,11 +102,16 @@ class BrowserSession:
         await asyncio.wait({closing}, timeout=CLOSE_SECONDS)
 
     def begin(self) -> None:
-        """Starts what takes longest, the browser's driver, while the caller does something else."""
-        from playwright.async_api import async_playwright
+        """Starts the browser, while the caller does something else. What goes wrong in it is told by the first page,
+        which tries again."""
+        if self._beginning is None:
+            self._beginning = asyncio.create_task(self._begin())
 
-        if self._driver is None:
-            self._driver = asyncio.ensure_future(async_playwright().start())
+    async def _begin(self) -> None:
+        with contextlib.suppress(Exception):
+            async with self._starting:
+                if self._browser is None:
+                    await self._launch()
 
     @contextlib.asynccontextmanager
     async def lane(self, owner: str, cookies: list[dict[str, Any]]) -> AsyncIterator[Lane]:
@@ -150,12 +164,14 @@ class BrowserSession:
             raise PageFailed(f"the browser couldn't be started ({first_line(why)})", attempts=2) from why
 
     async def _launch(self) -> None:
-        self.begin()
-        assert self._driver is not None
+        from playwright.async_api import async_playwright
+
+        if self._driver is None:
+            self._driver = asyncio.ensure_future(async_playwright().start())
         if self._browser is not None:
             with contextlib.suppress(Exception):  # it has crashed; what is left of it goes
                 await bounded(self._browser.close(), 5)
-        playwright = await self._driver
+        playwright = await asyncio.shield(self._driver)
         is_root = hasattr(os, "geteuid") and os.geteuid() == 0
         self._browser = await playwright.chromium.launch(
             executable_path=find_browser(playwright.chromium.executable_path),
@@ -166,6 +182,9 @@ class BrowserSession:
         self._memory.start()
 
     async def _close(self) -> None:
+        if self._beginning is not None:  # a browser that is just starting is closed like any other
+            await asyncio.wait({self._beginning}, timeout=CLOSE_SECONDS / 2)
+            self._beginning.cancel()
         await self._memory.stop()
         if self._browser is not None:
             with contextlib.suppress(Exception):  # it may have crashed; closing has no one to tell

@@ -8,9 +8,10 @@ So whatever is killed at any moment, the items kept and the state kept belong to
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections import deque
-from collections.abc import Callable
-from contextlib import AsyncExitStack
+from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -42,6 +43,9 @@ __all__ = ["Crawl", "crawl"]
 IDLE_SECONDS = 0.5
 """How long a pause may go unnoticed while all tabs are waiting for something."""
 
+SWITCH_SECONDS = 0.0005
+"""How long a thread that parses a page may keep the loop waiting, which has a score of short turns for each page."""
+
 Step = Callable[[], tuple[list[Review], str]]
 """Changes the state; gives the reviews to emit and what to say."""
 
@@ -58,11 +62,12 @@ async def crawl(ctx: AsyncTaskContext, input: ScrapeReviewsInput) -> ScrapeRevie
     async with AsyncExitStack() as stack:
         findings = await asyncio.to_thread(Findings, ctx, input, resumed.comparison if resumed else None)
         stack.callback(findings.close)
+        stack.enter_context(_quick_turns())
         guard = await stack.enter_async_context(AddressGuard(given, input.allow_hosts))
         session = await stack.enter_async_context(BrowserSession(
             guard, input.concurrency, ctx.files, frozenset(name.strip().lower() for name in input.allow_hosts)))
         session.begin()
-        warming = asyncio.ensure_future(asyncio.to_thread(warm_up))
+        warming = asyncio.ensure_future(asyncio.to_thread(warm_up, "parquet" in input.exports))
         stack.push_async_callback(asyncio.wait, {warming})
         import ssl  # while the browser's driver starts
 
@@ -86,6 +91,20 @@ async def crawl(ctx: AsyncTaskContext, input: ScrapeReviewsInput) -> ScrapeRevie
     if not output.partial and (output.declared is None or len(state.urls) > 1):  # measured by pages or addresses so far
         ctx.progress(output.found, output.found, "Done")
     return output
+
+
+@contextmanager
+def _quick_turns() -> Iterator[None]:
+    """Threads take shorter turns for as long as the block lasts."""
+    before = sys.getswitchinterval()
+    if before <= SWITCH_SECONDS:  # another crawl of this process has seen to it
+        yield
+        return
+    sys.setswitchinterval(SWITCH_SECONDS)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before)
 
 
 async def _begun(ctx: AsyncTaskContext, input: ScrapeReviewsInput, client: httpx.AsyncClient,

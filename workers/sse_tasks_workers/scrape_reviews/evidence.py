@@ -16,6 +16,8 @@ __all__ = ["Evidence"]
 FAILURES_LIMIT = 5
 """Failed pages of a task that evidence is kept of."""
 FILE_LIMIT_BYTES = 2_000_000
+TRACE_SECONDS = 20.0
+"""For a trace to be written."""
 
 
 class Evidence:
@@ -59,8 +61,9 @@ class Evidence:
                 await asyncio.wait_for(tab.screenshot(path=picture, timeout=3000), 4)
         with contextlib.suppress(Exception):
             if context in self._tracing:
-                await asyncio.wait_for(context.tracing.stop_chunk(path=trace), 4)
-                await asyncio.wait_for(context.tracing.start_chunk(), 4)
+                # By the browser's driver, not the page: it ends, however late on a busy machine.
+                await asyncio.wait_for(context.tracing.stop_chunk(path=trace), TRACE_SECONDS)
+                await asyncio.wait_for(context.tracing.start_chunk(), TRACE_SECONDS)
         for file in (trace, picture):
             with contextlib.suppress(OSError):
                 if file.stat().st_size > FILE_LIMIT_BYTES:

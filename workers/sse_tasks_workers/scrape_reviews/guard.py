@@ -66,8 +66,11 @@ class AddressGuard:
 
     async def addresses(self, host: str, port: int) -> list[str]:
         """Where ``host`` may be reached. Raises RefusedAddress, and OSError for a name that doesn't resolve."""
-        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
+        try:
+            addresses = [str(ipaddress.ip_address(host))]  # no name: nothing to ask for, so no thread to wait for
+        except ValueError:
+            found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
         if not self._is_asked_for(host.lower(), port) and not all(map(is_public, addresses)):
             self.refused.add(f"{host}:{port}")
             raise RefusedAddress(f"{host}:{port} is an internal address that was not asked for")
@@ -152,10 +155,22 @@ class AddressGuard:
         raise error
 
 
+# Ways of writing an IPv4 address as an IPv6 one, behind each of which may be an internal one: IPv4-compatible,
+# translated, NAT64, 6to4. Then site-local addresses, which Python takes for global.
+_NOT_GLOBAL = [ipaddress.IPv6Network(network) for network in (
+    "::/96", "::ffff:0:0:0/96", "64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "fec0::/10")]
+_AZURES_OWN = "168.63.129.16"
+"""Of a public range, but on each of Azure's machines its host's."""
+
+
 def is_public(address: str) -> bool:
     ip = ipaddress.ip_address(address.split("%")[0])
-    mapped = getattr(ip, "ipv4_mapped", None)
-    return (mapped or ip).is_global and not (mapped or ip).is_multicast
+    if ip.version == 6:
+        if ip.ipv4_mapped is not None:
+            return is_public(str(ip.ipv4_mapped))
+        if any(ip in network for network in _NOT_GLOBAL):
+            return False
+    return ip.is_global and not ip.is_multicast and address != _AZURES_OWN
 
 
 def _environments_proxy(host: str, scheme: str) -> SplitResult | None:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from .exports import has_pyarrow
 from .extraction import Page, read_page
 from .json_reviews import read_json
 from .lane import LoadedPage
@@ -63,10 +64,13 @@ def read_whole(loaded: LoadedPage, *, number: int, start_url: str, profiles: Seq
     return page
 
 
-def warm_up() -> None:
-    """Has the parsers and profiles loaded, which the first page would wait for otherwise."""
+def warm_up(with_parquet: bool = False) -> None:
+    """Has the parsers and profiles loaded, which the first page would wait for otherwise; then, while pages load, what
+    ``with_parquet`` the end would wait for."""
     read_page('<script type="application/ld+json">{"@type": "Review", "author": "A", "datePublished": "2026-01-01"}'
               "</script>", "http://page.example/")
+    if with_parquet:
+        has_pyarrow()
 
 
 def shown_instead(loaded: LoadedPage, page: Page) -> str | None:
