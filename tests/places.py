@@ -37,6 +37,13 @@ def wait_for(what: str, look: Callable[[], T], seconds: float = 20.0) -> T:
     return seen
 
 
+def parent_of(pid: int) -> int | None:
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[1])
+    except (OSError, IndexError):
+        return None
+
+
 def command_of(pid: int) -> str:
     try:
         return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
@@ -217,8 +224,10 @@ class Place:
         return [path.name for path in (self.data_dir / "tasks").glob("[0-9a-z]*")]
 
     def forkservers(self) -> list[int]:
-        return [pid for pid in living() if str(self.data_dir) in command_of(pid) and "forkserver" in command_of(pid)
-                and pid != os.getpid()]
+        """What a forkserver has only just forked is called like it, and is none."""
+        found = [pid for pid in living() if str(self.data_dir) in command_of(pid) and "forkserver" in command_of(pid)
+                 and pid != os.getpid()]
+        return [pid for pid in found if parent_of(pid) not in found]
 
     def waiting(self) -> list[str]:
         return sorted(os.listdir(self.data_dir / "waiting"))

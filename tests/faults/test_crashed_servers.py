@@ -306,6 +306,7 @@ def test_starts_go_on_while_forkservers_die(place: Place) -> None:
     for starter in starters:
         starter.join(30)
 
-    ends = [task.end().status for task in tasks]
-    assert ends == ["completed"] * 30 and begun(place) == list(range(30))
+    ends = [task.end() for task in tasks]
+    assert [end for end in ends if end.status != "completed"] == []
+    assert begun(place) == list(range(30))
     stop()
