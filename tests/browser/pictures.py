@@ -99,11 +99,12 @@ async def jupyter(browser: Browser) -> None:
                 await card.get_by_role("button", name=section).first.click()
             await page.evaluate("jupyterapp.commands.execute('sse-tasks:show')")
             await expect(page.locator("#sse-tasks-panel .sse-tasks-Row[data-status=failed]")).to_be_visible()
-            await asyncio.sleep(6)  # for charts that have something to show
+            await expect(card.get_by_role("log")).to_contain_text("epoch   9")  # charts then have something to show
             await picture(page, "lab-light")
             await page.evaluate(DARK)
-            await page.wait_for_function("() => document.body.dataset.jpThemeLight === 'false'")
-            await asyncio.sleep(1)  # the theme's stylesheet
+            await page.wait_for_function(
+                "() => document.body.dataset.jpThemeLight === 'false' && "
+                "getComputedStyle(document.body).getPropertyValue('--jp-layout-color0').trim() === '#111'")
             await picture(page, "lab-dark")
             for name, looks in {"light": {}, "dark": {"color_scheme": "dark"},
                                 "phone": {"viewport": {"width": 360, "height": 740}}}.items():
