@@ -42,7 +42,7 @@ export function watchEnds(hub, tell) {
   let ended = [];
   let timer;
   const flush = () => {
-    const unseen = ended.filter((task) => !isLookedAt(task));
+    const unseen = ended;
     ended = [];
     timer = undefined;
     if (unseen.length > MOST_SINGLE) tell(noticeOfMany(unseen));
@@ -50,6 +50,7 @@ export function watchEnds(hub, tell) {
   };
   const stop = hub.watchAll(({ type, task, before }) => {
     if (type !== 'snapshot' || !before || before.endedAt || !['completed', 'failed'].includes(task.status) || task.status === before.status) return;
+    if (isLookedAt(task)) return;
     ended.push(task);
     timer ??= setTimeout(flush, TOGETHER_MS);
   }, { calm: true });

@@ -36,7 +36,7 @@ from collections.abc import Callable
 from os import _exit, getpid, write
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import msgspec
 
@@ -60,6 +60,14 @@ from .results import drop_result, keep_result, kept_bytes
 __all__ = ["main"]
 
 _ERROR_CHARACTERS = 4000
+
+
+class LastWord(NamedTuple):
+    """How the worker ended: a report's kind and body, and what the task's output is to say after it."""
+
+    kind: str
+    body: Any
+    output: str = ""
 
 
 class Pipe:
@@ -155,15 +163,17 @@ def _live(task_socket: socket.socket, control_fd: int, pipe_fd: int, keeper: int
     try:
         if fault is not None:
             raise fault
-        worker = _load(spec)
-        outcome = _run(worker, spec, folder, control, pipe, begin, bars)
+        worker = load_worker(spec.worker, spec.task_type)
+        last = _run(worker, spec, folder, control, pipe, begin, bars)
     except SseTasksError as error:
-        outcome = "E", {"code": error.code, "error": str(error)}
+        cause = error.__cause__ if isinstance(error, WorkerLoadError) else None
+        last = LastWord("E", {"code": error.code, "error": str(error)}, "" if cause is None else _traceback(cause))
     except OSError as error:
-        outcome = "E", {"code": "worker_error", "error": f"The task can't start: {error}"}
+        last = LastWord("E", {"code": "worker_error", "error": f"The task can't start: {error}"})
     control.close()
-    kind, body = outcome
-    pipe.send(kind, body if isinstance(body, str) else encode(body)[0])
+    pipe.send(last.kind, last.body if isinstance(last.body, str) else encode(last.body)[0])
+    if last.output:  # after the report: a disk that has no room for it is not why this task has failed
+        _say(last.output)
     _leave()
 
 
@@ -207,17 +217,8 @@ def _enter(spec: TaskSpec, environ: dict[str, str]) -> OSError | None:
     return None
 
 
-def _load(spec: TaskSpec) -> Worker:
-    try:
-        return load_worker(spec.worker, spec.task_type)
-    except WorkerLoadError as error:
-        if error.__cause__ is not None:
-            _print_traceback(error.__cause__)
-        raise
-
-
 def _run(worker: Worker, spec: TaskSpec, folder: TaskFolder, control: Control, pipe: Pipe,
-         begin: dict[str, Any], bars: Bars) -> tuple[str, Any]:
+         begin: dict[str, Any], bars: Bars) -> LastWord:
     arguments = worker.convert(spec.input)
     write_item_schema(folder, worker.item_schema())
     log = logging.getLogger("sse_tasks.task")
@@ -277,34 +278,33 @@ def _cancel(loop: asyncio.AbstractEventLoop, task: asyncio.Task[Any], control: C
         pass  # the loop has been closed: the worker is ending anyway
 
 
-def _result(worker: Worker, folder: TaskFolder, result: Any, limit: int) -> tuple[str, Any]:
+def _result(worker: Worker, folder: TaskFolder, result: Any, limit: int) -> LastWord:
     try:
         worker.check_output(result)
     except InvalidOutputError as error:
-        _say(_shown(result))
-        return "E", {"code": "invalid_output", "error": f"The worker's result doesn't fit its declared type: {error}"}
+        return LastWord("E", {"code": "invalid_output",
+                              "error": f"The worker's result doesn't fit its declared type: {error}"}, _shown(result))
     try:
         wire = keep_result(result, folder, worker.function)
         if (size := max(len(wire), kept_bytes(folder))) > limit:
             drop_result(folder)
-            return "E", {"code": "result_limit", "error": result_too_large(size, limit)}
-        return "R", wire
+            return LastWord("E", {"code": "result_limit", "error": result_too_large(size, limit)})
+        return LastWord("R", wire)
     except BaseException as error:  # the worker's own classes have their say in it
-        _say(_shown(result))
         why = f"{type(error).__name__}: {_cut(_text(error))}"
-        return "E", {"code": "invalid_output", "error": f"The worker's result can't be kept ({why}); its output has "
-                                                        "its repr."}
+        return LastWord("E", {"code": "invalid_output", "error": f"The worker's result can't be kept ({why}); its "
+                                                                 "output has its repr."}, _shown(result))
 
 
-def _failure(error: BaseException, control: Control) -> tuple[str, Any]:
+def _failure(error: BaseException, control: Control) -> LastWord:
     if control.wants_abort and isinstance(error, TaskAborted | asyncio.CancelledError):
-        return "A", ""
-    _print_traceback(error)
+        return LastWord("A", "")
+    code, text = "worker_error", _text(error)
     if isinstance(error, InvalidInputError | TaskError):
-        return "E", {"code": error.code, "error": _cut(_text(error))}
-    text = _text(error)
-    name = type(error).__name__
-    return "E", {"code": "worker_error", "error": _cut(f"{name}: {text}" if text else name)}
+        code = error.code
+    else:
+        text = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    return LastWord("E", {"code": code, "error": _cut(text)}, _traceback(error))
 
 
 def _text(error: BaseException) -> str:
@@ -321,8 +321,8 @@ def _cut(text: str) -> str:
     return f"{text[:_ERROR_CHARACTERS]}… (cut; the whole is in the task's output)"
 
 
-def _print_traceback(error: BaseException) -> None:
-    """The worker's traceback into its output, from its own code on."""
+def _traceback(error: BaseException) -> str:
+    """The worker's traceback, from its own code on."""
     here = os.path.dirname(__file__)
     frame: TracebackType | None = error.__traceback__
     while frame is not None and (frame.tb_frame.f_code.co_filename.startswith(here)
@@ -332,7 +332,7 @@ def _print_traceback(error: BaseException) -> None:
         lines = traceback.format_exception(type(error), error, frame or error.__traceback__)
     except BaseException:  # a fault in the worker's own class
         lines = [f"{type(error).__name__} (its traceback can't be shown)"]
-    _say("".join(lines))
+    return "".join(lines)
 
 
 def _shown(value: Any) -> str:
@@ -359,7 +359,7 @@ def _leave_fork(error: BaseException | None) -> NoReturn:
         status = error.code if isinstance(error.code, int) else int(error.code is not None)
     elif error is not None:
         status = 1
-        _print_traceback(error)
+        _say(_traceback(error))
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(Exception):
             stream.flush()

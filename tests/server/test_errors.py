@@ -214,9 +214,9 @@ async def test_restarting_a_live_task(call, start):
     await call("DELETE", "tasks/forever", taskId=task_id)
 
 
-async def test_too_many_waiting(call, app, monkeypatch):
+async def test_too_many_waiting(call, app, start, ended, monkeypatch):
     """503: as many wait as may; it says how many, what to do and when to come back. Dead marks don't count."""
-    await call("POST", "tasks/echo", {})
+    await ended("echo", await start("echo"))
     monkeypatch.setattr(app.manager, "max_waiting", 1)
     waiting = app.manager.root / "waiting" / new_task_id()
     building = app.manager.root / "tasks" / f".new-{waiting.name}"
