@@ -218,3 +218,8 @@ def iso_of(moment: float) -> str:
     """A moment, in seconds since the epoch, as the wire writes it."""
     seconds, milliseconds = divmod(int(moment * 1000), 1000)
     return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{milliseconds:03}Z"
+
+
+# msgspec learns a type when it first meets it, and two threads in which it does at once crash the process.
+for _kind in (TaskUpdate, TaskInfo, TaskTypeInfo, TaskSpec):
+    msgspec.json.Decoder(_kind)

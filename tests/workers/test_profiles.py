@@ -5,6 +5,9 @@ from __future__ import annotations
 import datetime as dt
 import importlib.util
 import json
+import subprocess
+import sys
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -332,3 +335,21 @@ def test_the_command_says_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFi
     assert "is no web address" in capsys.readouterr().err
     assert try_profile.main(["amazon", str(tmp_path / "page.html")]) == 1
     assert "gives no block" in capsys.readouterr().out
+
+
+def test_threads_that_read_profiles_at_once() -> None:
+    """The first profiles of a process may be read by several threads together: none of them crashes it."""
+    code = textwrap.dedent("""
+        import sys, threading
+        from sse_tasks_workers.scrape_reviews.profiles import read_profile
+        sys.setswitchinterval(1e-6)
+        together = threading.Barrier(8)
+        def read():
+            together.wait()
+            read_profile({"name": "own", "review": "li", "fields": {"body": {"css": "p"}}}, "own")
+        threads = [threading.Thread(target=read) for _ in range(8)]
+        [thread.start() for thread in threads]
+        [thread.join() for thread in threads]
+    """)
+    done = [subprocess.run([sys.executable, "-c", code], capture_output=True, text=True) for _ in range(4)]
+    assert [(each.returncode, each.stderr) for each in done] == [(0, "")] * 4

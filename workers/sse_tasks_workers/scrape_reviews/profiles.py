@@ -130,6 +130,10 @@ class Profile(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     item: _Pick | None = None
 
 
+# msgspec learns a type when it first meets it, and two threads in which it does at once crash the process.
+msgspec.json.Decoder(Profile)
+
+
 class _Faulty(ValueError):
     """What is wrong with a profile, with its place in it."""
 
