@@ -25,10 +25,11 @@ class Answer:
     """What the shop says to one path: HTML, or a status, other headers, a body that takes its time."""
 
     def __init__(self, body: str | bytes = "", status: int = 200, kind: str = "text/html; charset=utf-8",
-                 wait: float = 0.0, **headers: str) -> None:
+                 wait: float = 0.0, tells_length: bool = True, **headers: str) -> None:
         self.body = body.encode() if isinstance(body, str) else body
         self.status = status
         self.wait = wait
+        self.tells_length = tells_length
         self.headers = {"Content-Type": kind, **{name.replace("_", "-"): value for name, value in headers.items()}}
 
 
@@ -36,7 +37,7 @@ class Drip(Answer):
     """The body, and then a blank every ``pause`` seconds, for as long as anybody listens."""
 
     def __init__(self, body: str, pause: float = 0.1) -> None:
-        super().__init__(body)
+        super().__init__(body, tells_length=False)
         self.pause = pause
 
 
@@ -44,7 +45,8 @@ class Shop(ThreadingHTTPServer):
     """Serves ``answers`` by path and query: an Answer, or a list of them for one request after another. By the path
     alone, a function that is given the whole and makes one.
 
-    ``requests`` are the paths asked for, with the moment and the user agent.
+    ``requests`` are the paths asked for, with the moment and the user agent; ``shown`` those that a tab was sent to,
+    ``cookies`` what it said last for each.
     """
 
     daemon_threads = True
@@ -53,6 +55,8 @@ class Shop(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.answers: dict[str, Answer | list[Answer] | Callable[[str], Answer]] = {}
         self.requests: list[tuple[str, float, str]] = []
+        self.shown: list[str] = []
+        self.cookies: dict[str, str] = {}
 
     @property
     def address(self) -> str:
@@ -70,6 +74,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.server.requests.append((self.path, time.monotonic(), self.headers.get("User-Agent", "")))
+        self.server.cookies[self.path] = self.headers.get("Cookie", "")
+        if self.headers.get("Sec-Fetch-Dest") == "document":
+            self.server.shown.append(self.path)
         missing = Answer("<title>Nothing here</title>", 404)
         answer = self.server.answers.get(self.path) or self.server.answers.get(self.path.split("?")[0], missing)
         if callable(answer):
@@ -83,7 +90,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(answer.status)
         for name, value in answer.headers.items():
             self.send_header(name, value)
-        if answer.status != 204 and not isinstance(answer, Drip):
+        if answer.status != 204 and answer.tells_length:
             self.send_header("Content-Length", str(len(answer.body)))
         self.end_headers()
         try:

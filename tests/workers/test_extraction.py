@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from sse_tasks_workers.scrape_reviews.extraction import Declared, Page, read_page
+from sse_tasks_workers.scrape_reviews.lane import LoadedPage
 from sse_tasks_workers.scrape_reviews.records import Review
+from sse_tasks_workers.scrape_reviews.whole_page import read_whole
 
 PAGES = Path(__file__).parent / "pages"
 URL = "http://shop.example/thing"
@@ -152,6 +154,24 @@ def test_a_page_without_reviews() -> None:
         assert read_page(html, URL).reviews == []
 
 
+def test_a_password_is_in_no_record() -> None:
+    """Name and password of an address stay out of what others may get to see."""
+    url = "http://ann:secret@shop.example/thing"
+    html = '<script type="application/ld+json">{"@type": "Review", "author": "A", "reviewBody": "Good"}</script>'
+    [review] = read_whole(LoadedPage(url, html), number=1, start_url="", profiles=[], asked_url=url).reviews
+
+    assert review.page_url == review.asked_url == URL
+
+
+def test_the_language_of_a_value() -> None:
+    """A text that names its own language has it."""
+    block = {"@type": "Review", "author": "A", "reviewBody": {"@value": "Gut", "@language": "de"}}
+    page = read_page(f'<html lang="en"><script type="application/ld+json">{json.dumps(block)}</script>', URL)
+
+    [review] = page.reviews
+    assert (review.body, review.language, review.language_source) == ("Gut", "de", "stated")
+
+
 def test_anonymous_ratings_are_all_counted() -> None:
     """A hundred ratings that nothing tells apart are a hundred reviews."""
     rating = {"@type": "Review", "reviewRating": {"ratingValue": 5}}
@@ -282,7 +302,7 @@ def test_a_page_of_four_hundred_thousand_nodes() -> None:
     page = read_page(html, URL)
 
     assert sorted(review.author or "" for review in page.reviews) == ["First", "Last"]
-    assert page.truncated and "too large" in page.problems[0]
+    assert "too large" in page.problems[0]
 
 
 def test_a_huge_page_without_reviews_ends() -> None:

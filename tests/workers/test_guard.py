@@ -72,6 +72,26 @@ async def test_what_was_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     assert told[0].startswith(b"GET /x?y HTTP/1.1\r\n")
 
 
+@pytest.mark.parametrize("written, host, port", [
+    ("Intern.Example", "intern.example", 9), ("intern.example:8000", "intern.example", 8000),
+    ("bücher.example", "xn--bcher-kva.example", 80), ("[::1]:8000", "::1", 8000), ("::1", "::1", 9),
+    ("[::1]", "::1", 9)])
+async def test_hosts_as_people_write_them(written: str, host: str, port: int,
+                                          monkeypatch: pytest.MonkeyPatch) -> None:
+    """Names in other letters are those that browsers ask for, and IPv6 addresses may stand in brackets."""
+    async def resolve(*args: object, **more: object) -> list[tuple[object, ...]]:
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", resolve)
+    async with AddressGuard(["https://shop.example/"], [written]) as guard:
+        assert await guard.addresses(host, port)
+        with pytest.raises(RefusedAddress):
+            await guard.addresses("elsewhere.example", port)
+        if ":8000" in written:
+            with pytest.raises(RefusedAddress):
+                await guard.addresses(host, port + 1)
+
+
 async def test_a_name_is_resolved_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """The connection goes to the very address that was checked: a name that resolves to something else a moment later
     (DNS rebinding) gains nothing."""

@@ -99,7 +99,9 @@ def crawled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Crawled]:
     with Shop() as shop:
         threading.Thread(target=shop.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
         shop.answers["/api"] = api
-        shop.answers["/framed"] = Answer(reviews_html(["Inside a frame"]))
+        shop.answers["/framed"] = Answer(reviews_html(["Inside a frame"], links="""<p id=host></p><script>
+            host.attachShadow({mode: 'open'}).innerHTML = '<b itemscope itemtype="https://schema.org/Review">' +
+              '<i itemprop="author">In its shadow</i></b>';</script>"""))
         pages = living_pages(shop.url("/framed"))
         shop.answers |= {f"/{name}": Answer(html) for name, html in pages.items()}
         desk = Desk(tmp_path_factory.mktemp("files"))
@@ -144,10 +146,11 @@ def test_shadows(crawled: Crawled) -> None:
 
 
 def test_frames(crawled: Crawled) -> None:
-    """A frame of the same site is part of the page: its reviews belong to the page's address."""
-    [item] = [item for item in crawled.items if item["author"] == "Inside a frame"]
+    """A frame of the same site is part of the page, with its shadows: its reviews belong to the page's address."""
+    items = [item for item in crawled.items if item["author"] in {"Inside a frame", "In its shadow"}]
 
-    assert item["page_url"] == item["asked_url"] == crawled["frame"].url
+    assert len(items) == 2
+    assert {item["page_url"] for item in items} == {item["asked_url"] for item in items} == {crawled["frame"].url}
 
 
 def test_a_banner_is_refused(crawled: Crawled) -> None:

@@ -112,7 +112,8 @@ async def test_the_largest_picture() -> None:
     months = [f"{year}-{month:02}-01" for year in (2023, 2024, 2025) for month in range(1, 13)]
     counts = counted(*({"date": date, "item": NASTY * 3, "language": f"{NASTY}{n}", "verified": True, "reply": "x",
                         **rated(n % 10 + 1, 10, 1, 0.5)} for n, date in enumerate(months)))
-    async with AddressGuard(["http://127.0.0.1:1/"], []) as guard, BrowserSession(guard) as session:
-        picture = await session.draw(summary_page(outcome(message=NASTY * 9, errors=["x"]), counts), "main", WIDTH)
+    async with (AddressGuard(["http://127.0.0.1:1/"], []) as guard, BrowserSession(guard) as session,
+                session.canvas(WIDTH) as canvas):
+        picture = await canvas.draw(summary_page(outcome(message=NASTY * 9, errors=["x"]), counts), "main")
 
     assert size_of(picture)[0] == 2 * WIDTH and len(picture) < 200_000

@@ -20,6 +20,6 @@ async def scrape_reviews(ctx: AsyncTaskContext, input: ScrapeReviewsInput) -> Sc
     Each review is an item (``t.items()``, ``t.to_frame()``); the result says how many were found, how many the page
     says there are, and why the reading ended.
     """
-    from .crawl import crawl
+    from .scrape import scrape
 
-    return await crawl(ctx, input)
+    return await scrape(ctx, input)

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from urllib.parse import urlsplit
+from collections.abc import Iterable
+from urllib.parse import urlsplit, urlunsplit
+
+import idna
 
 from sse_tasks import TaskError
 
-__all__ = ["check_address", "host_and_port", "is_same_site", "is_web_address"]
+__all__ = ["allowed_hosts", "check_address", "host_and_port", "is_same_site", "is_web_address", "plain_host",
+           "without_credentials"]
 
 _SECOND_LEVELS = frozenset({"ac", "co", "com", "edu", "gob", "gov", "gv", "id", "mil", "ne", "net", "nom", "or", "org"})
 
@@ -30,10 +34,38 @@ def check_address(url: str) -> None:
         raise TaskError(f"{url[:200]!r} is no web address. It has to begin with http:// or https://.", code="bad_url")
 
 
+def plain_host(name: str) -> str:
+    """A host's name as it travels: in lower case, and in ASCII where it is written in other letters."""
+    name = name.strip().strip("[]").lower()
+    if name.isascii():
+        return name
+    try:
+        return idna.encode(name, uts46=True).decode("ascii")
+    except idna.IDNAError:  # no host is called so
+        return name
+
+
 def host_and_port(url: str) -> str:
     """``host:port``, with the scheme's port where the address has none."""
     parts = urlsplit(url)
-    return f"{parts.hostname}:{parts.port or (443 if parts.scheme == 'https' else 80)}"
+    return f"{plain_host(parts.hostname or '')}:{parts.port or (443 if parts.scheme == 'https' else 80)}"
+
+
+def allowed_hosts(names: Iterable[str]) -> frozenset[str]:
+    """What people write as ``name``, ``name:port``, ``[::1]:port`` or a bare IPv6 address, as ``host`` and
+    ``host:port``."""
+    found = set()
+    for name in map(str.strip, names):
+        host, colon, port = name.rpartition(":")
+        has_port = colon and port.isdecimal() and (":" not in host or host.endswith("]"))
+        found.add(f"{plain_host(host)}:{port}" if has_port else plain_host(name))
+    return frozenset(found)
+
+
+def without_credentials(url: str) -> str:
+    """``url`` without a user's name and password, which nobody should find in a table."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2])) if "@" in parts.netloc else url
 
 
 def is_same_site(url: str, other: str) -> bool:

@@ -24,9 +24,9 @@ from .memory import MemoryGuard
 from .politeness import PageFailed
 
 if TYPE_CHECKING:
-    from playwright.async_api import Browser, Playwright
+    from playwright.async_api import Browser, Page, Playwright
 
-__all__ = ["BROWSER_VARIABLE", "BrowserSession", "LoadedPage", "find_browser"]
+__all__ = ["BROWSER_VARIABLE", "BrowserSession", "Canvas", "LoadedPage", "find_browser"]
 
 BROWSER_VARIABLE = "SSE_TASKS_BROWSER"
 CLOSE_SECONDS = 10.0
@@ -71,6 +71,19 @@ def find_browser(playwrights_own: str | None = None) -> str:
         return found
     raise TaskError(f"No browser was found. Run `playwright install chromium`, or install Chromium or Chrome, or set "
                     f"{BROWSER_VARIABLE} to a browser's path.", code="no_browser")
+
+
+class Canvas:
+    """What ``BrowserSession.canvas`` gives out."""
+
+    def __init__(self, tab: Page) -> None:
+        self._tab = tab
+
+    async def draw(self, html: str, selector: str) -> bytes:
+        """The part of a page of our own that ``selector`` names, as a PNG of double size; what lies outside of it is
+        transparent. Raises playwright's Error, and TimeoutError."""
+        await bounded(self._tab.set_content(html, wait_until="domcontentloaded"))
+        return await bounded(self._tab.locator(selector).screenshot(omit_background=True, animations="disabled"))
 
 
 class BrowserSession:
@@ -126,10 +139,10 @@ class BrowserSession:
             finally:
                 self._free.append(lane)
 
-    async def draw(self, html: str, selector: str, width: int) -> bytes:
-        """The part of a page of our own that ``selector`` names, as a PNG of double size: no script runs, nothing is
-        asked for, and what lies outside is transparent. ``width`` in CSS pixels. Raises playwright's Error,
-        TimeoutError, and TaskError where there is no browser."""
+    @contextlib.asynccontextmanager
+    async def canvas(self, width: int) -> AsyncIterator[Canvas]:
+        """A tab of its own for pictures, ``width`` CSS pixels wide, for as long as the block lasts: no script runs and
+        nothing is asked for. Raises playwright's Error, TimeoutError, and TaskError where there is no browser."""
         async with self._starting:
             if self._browser is None or not self._browser.is_connected():
                 await self._launch()
@@ -138,9 +151,7 @@ class BrowserSession:
             java_script_enabled=False, offline=True, service_workers="block", accept_downloads=False,
             viewport={"width": width, "height": 200}, device_scale_factor=2, color_scheme="light"))
         try:
-            tab = await bounded(context.new_page())
-            await bounded(tab.set_content(html, wait_until="domcontentloaded"))
-            return await bounded(tab.locator(selector).screenshot(omit_background=True, animations="disabled"))
+            yield Canvas(await bounded(context.new_page()))
         finally:
             with contextlib.suppress(Exception):
                 await bounded(context.close())

@@ -23,7 +23,7 @@ from sse_tasks.folder import TaskFolder
 from sse_tasks.types import is_task_id
 
 from .contract import Compared
-from .merging import SURE_LENGTH, _plain, identity
+from .merging import SURE_LENGTH, identity, plain_text
 from .records import Review
 
 __all__ = ["KNOWN_BEFORE", "ComparedReview", "Comparison", "ComparisonState", "Known"]
@@ -132,7 +132,7 @@ class Comparison:
 
 
 def _names(review: Review) -> _Names:
-    author, body, title = map(_plain, (review.author, review.body, review.title))
+    author, body, title = map(plain_text, (review.author, review.body, review.title))
     has_own_id = review.id and not review.id.startswith("#")
     bare = (review.id, review.author, review.rating, review.date or review.date_raw, review.title, review.body)
     return _Names(
@@ -140,7 +140,7 @@ def _names(review: Review) -> _Names:
         # Without the date: "a month ago" is another day with each reading.
         words=_digest("words", author, title, body) if len(body) >= (1 if author else SURE_LENGTH) else "",
         id=_digest("id", review.id, author) if has_own_id else "",
-        content=_digest(review.rating, title, body, _plain(review.reply)),
+        content=_digest(review.rating, title, body, plain_text(review.reply)),
     )
 
 

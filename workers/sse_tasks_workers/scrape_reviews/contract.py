@@ -40,6 +40,9 @@ class ScrapeReviewsInput(msgspec.Struct, kw_only=True, forbid_unknown_fields=Tru
     paging: Annotated[Paging, Meta(description="How to go on: by the page's next link (next), by raising ?page=N "
                                    "(page), by its button for more (load_more), by scrolling (scroll), by what the "
                                    "page offers (auto), or not at all (none).")] = "auto"
+    render: Annotated[Literal["auto", "always"], Meta(
+        description="Whether a browser's tab shows each page (always), or only as many as it takes to know that what "
+        "the server sends says it all (auto).")] = "auto"
     profile: Annotated[str | dict[str, Any] | None, Meta(description="Where on the pages the reviews stand: a site "
                                                          "profile's name, file, or the profile itself.")] = None
     profile_folder: Annotated[str | None, Meta(description="A folder with site profiles of one's own.")] = None

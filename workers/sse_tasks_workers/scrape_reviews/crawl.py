@@ -8,17 +8,16 @@ So whatever is killed at any moment, the items kept and the state kept belong to
 from __future__ import annotations
 
 import asyncio
+import ssl
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import msgspec
 
-from sse_tasks import TaskError
-
-from .addresses import check_address
 from .browser import BrowserSession
 from .contract import ScrapeReviewsInput, ScrapeReviewsOutput, UrlOutcome
 from .ending import end_all
@@ -34,8 +33,6 @@ from .totals import CrawlState, summary
 from .whole_page import warm_up
 
 if TYPE_CHECKING:
-    import httpx
-
     from sse_tasks import AsyncTaskContext
 
 __all__ = ["Crawl", "crawl"]
@@ -50,29 +47,17 @@ Step = Callable[[], tuple[list[Review], str]]
 """Changes the state; gives the reviews to emit and what to say."""
 
 
-async def crawl(ctx: AsyncTaskContext, input: ScrapeReviewsInput) -> ScrapeReviewsOutput:
-    """Runs ``scrape-reviews``. Raises TaskError where not a single page can be had, or there is no browser."""
-    given = [*filter(None, (input.url, input.sitemap)), *input.urls]
-    if not given:
-        raise TaskError("Nothing to read was given: give url, urls or sitemap.", code="bad_url")
-    for url in given:
-        check_address(url)
+async def crawl(ctx: AsyncTaskContext, input: ScrapeReviewsInput, guard: AddressGuard,
+                session: BrowserSession) -> ScrapeReviewsOutput:
+    """Reads all addresses to their end and writes the files. Raises TaskError where not a single page can be had."""
     profiles = load_profiles(input.profile, input.profile_folder)
     resumed = _resumed(ctx.saved, input)
     async with AsyncExitStack() as stack:
         findings = await asyncio.to_thread(Findings, ctx, input, resumed.comparison if resumed else None)
         stack.callback(findings.close)
         stack.enter_context(_quick_turns())
-        guard = await stack.enter_async_context(AddressGuard(given, input.allow_hosts))
-        session = await stack.enter_async_context(BrowserSession(
-            guard, input.concurrency, ctx.files, frozenset(name.strip().lower() for name in input.allow_hosts)))
-        session.begin()
         warming = asyncio.ensure_future(asyncio.to_thread(warm_up, "parquet" in input.exports))
         stack.push_async_callback(asyncio.wait, {warming})
-        import ssl  # while the browser's driver starts
-
-        import httpx
-
         client = await stack.enter_async_context(httpx.AsyncClient(
             proxy=guard.proxy, verify=ssl.create_default_context(), headers={"User-Agent": user_agent()},
             follow_redirects=True, max_redirects=5, timeout=15,

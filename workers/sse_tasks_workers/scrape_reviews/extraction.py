@@ -35,7 +35,7 @@ class Page:
     """What was read from one page. ``sources`` counts the reviews of each syntax before they were merged.
 
     ``profile`` names the site profile that fitted, ``load_more`` is its CSS selector of the control that shows more
-    reviews, where the page has one. ``truncated``: the page was too large to be read to its end.
+    reviews, where the page has one. ``language`` is the page's own, as a tag.
     """
 
     reviews: list[Review] = field(default_factory=list)
@@ -47,7 +47,7 @@ class Page:
     title: str | None = None
     load_more: str | None = None
     profile: str | None = None
-    truncated: bool = False
+    language: str | None = None
 
 
 def read_page(html: str, url: str, *, number: int = 1, base: dt.datetime | None = None, start_url: str = "",
@@ -60,7 +60,7 @@ def read_page(html: str, url: str, *, number: int = 1, base: dt.datetime | None 
     """
     html, truncated = markup.capped(html)
     root = markup.parse_page(html)
-    page = Page(truncated=truncated)
+    page = Page()
     if truncated:
         page.problems.append("it is too large; what stands behind its first "
                              f"{markup.TAGS_LIMIT} tags or {markup.CHARACTERS_LIMIT} characters was not read")
@@ -69,6 +69,7 @@ def read_page(html: str, url: str, *, number: int = 1, base: dt.datetime | None 
     page.title = clean_text(root.findtext(".//title"), 300)
     setting = PageSetting(url, _base_address(root, url), number, base or dt.datetime.now(dt.UTC),
                           language_tag(markup.page_language(root)))
+    page.language = setting.language
     groups, nodes = _structured(root, setting, page, html)
     page.next = find_next(root, url, setting.address, start_url or url)
     if markup.is_too_deep(root):

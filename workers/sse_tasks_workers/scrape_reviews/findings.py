@@ -11,11 +11,12 @@ import json
 import tempfile
 import threading
 from collections.abc import Iterator
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from .browser import BrowserSession
+from .browser import BrowserSession, Canvas
 from .comparing import ComparedReview, Comparison, ComparisonState
 from .contract import ScrapeReviewsInput, ScrapeReviewsOutput
 from .counts import Counts
@@ -70,6 +71,18 @@ class Findings:
             kinds = [kind for kind in kinds if kind != "parquet"]
             self._ctx.log.info("%s", MISSING_PYARROW)
         counts = Counts()
+        async with AsyncExitStack() as stack:
+            canvas = asyncio.ensure_future(stack.enter_async_context(session.canvas(WIDTH)))  # meanwhile
+            try:
+                await self._export(kinds, counts, output)
+            finally:
+                await asyncio.wait({canvas})
+            output.rating_histogram = counts.rating_histogram()
+            output.rating_mean = counts.rating_mean()
+            output.per_month = counts.months()
+            await self._draw(output, counts, canvas)
+
+    async def _export(self, kinds: list[str], counts: Counts, output: ScrapeReviewsOutput) -> None:
         stop = threading.Event()
         writing = asyncio.ensure_future(asyncio.to_thread(self._write, kinds, counts, stop))
         try:
@@ -80,11 +93,6 @@ class Findings:
             raise
         except OSError as why:
             output.errors.append(f"the reviews can't be written as {', '.join(kinds)}: {why.strerror or why}")
-        output.rating_histogram = counts.rating_histogram()
-        output.rating_mean = counts.rating_mean()
-        output.per_month = counts.months()
-        if counts.count:
-            await self._draw(output, counts, session)
 
     def _write(self, kinds: list[str], counts: Counts, stop: threading.Event) -> None:
         def items() -> Iterator[dict[str, Any]]:
@@ -109,9 +117,12 @@ class Findings:
         for line in self._since:
             yield json.loads(line)
 
-    async def _draw(self, output: ScrapeReviewsOutput, counts: Counts, session: BrowserSession) -> None:
+    async def _draw(self, output: ScrapeReviewsOutput, counts: Counts, canvas: asyncio.Future[Canvas]) -> None:
         try:
-            picture = await session.draw(summary_page(output, counts), "main", WIDTH)
+            tab = canvas.result()
+            if not counts.count:
+                return
+            picture = await tab.draw(summary_page(output, counts), "main")
             partial = self._ctx.files / f".{PICTURE}.partial"
             partial.write_bytes(picture)
             partial.replace(self._ctx.files / PICTURE)

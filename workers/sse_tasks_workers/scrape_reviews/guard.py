@@ -17,6 +17,8 @@ import urllib.request
 from collections.abc import Iterable
 from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 
+from .addresses import allowed_hosts, plain_host
+
 __all__ = ["AddressGuard", "RefusedAddress"]
 
 HEAD_LIMIT = 64 * 1024
@@ -43,9 +45,9 @@ class AddressGuard:
         self._asked: set[tuple[str, int]] = set()
         for url in urls:
             parts = urlsplit(url)
-            host = (parts.hostname or "").lower()
+            host = plain_host(parts.hostname or "")
             self._asked |= {(host, parts.port or {"http": 80, "https": 443}[parts.scheme]), (host, 80), (host, 443)}
-        self._allowed = {name.strip().lower() for name in allow_hosts}
+        self._allowed = allowed_hosts(allow_hosts)
         self._server: asyncio.Server | None = None
         self._pipes: set[asyncio.Task[None]] = set()
         self.proxy: str | None = None
@@ -71,7 +73,7 @@ class AddressGuard:
         except ValueError:
             found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
             addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
-        if not self._is_asked_for(host.lower(), port) and not all(map(is_public, addresses)):
+        if not self._is_asked_for(plain_host(host), port) and not all(map(is_public, addresses)):
             self.refused.add(f"{host}:{port}")
             raise RefusedAddress(f"{host}:{port} is an internal address that was not asked for")
         return addresses

@@ -93,7 +93,7 @@ def _linked(values: list[Any]) -> list[Any]:
     found: list[Any] = []
 
     def takes(value: dict[str, Any], path: tuple[str, ...]) -> bool:
-        if "@type" in value or "@graph" in value:
+        if value.get("@type") or "@graph" in value:
             found.append(value)
             return True
         return False
@@ -108,7 +108,7 @@ def _entries(values: list[Any], url: str) -> list[dict[str, Any]]:
     told_by_url = _REVIEW_WORD.search(url.split("?")[0]) is not None
 
     def takes(value: dict[str, Any], path: tuple[str, ...]) -> bool:
-        if "@type" in value or len(found) >= REVIEWS_LIMIT:
+        if value.get("@type") or len(found) >= REVIEWS_LIMIT:
             return True
         if "" in path[-2:] or _in_map(path):
             flat = flattened(value)

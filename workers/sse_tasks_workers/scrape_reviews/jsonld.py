@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from .languages import language_tag
 from .nodes import Node, local_name
 
 __all__ = ["BrokenBlock", "nodes_of", "parse_values", "read_block"]
@@ -20,6 +21,7 @@ __all__ = ["BrokenBlock", "nodes_of", "parse_values", "read_block"]
 DEPTH_LIMIT = 40
 """Levels of nesting that are read; what lies deeper is dropped. Real reviews stand at three to eight."""
 _DIGITS_LIMIT = 18
+_PROSE = frozenset({"reviewbody", "description", "text", "name", "headline"})
 
 _BLANK = "\ufeff \t\r\n;"
 _OPENINGS = ("/*<![CDATA[*/", "/* <![CDATA[ */", "//<![CDATA[", "// <![CDATA[", "<![CDATA[", "<!--")
@@ -128,6 +130,8 @@ def _node(value: dict[str, Any], depth: int) -> Node:
             converted = _value(single, depth + 1)
             if converted is not None:
                 node.add(name, converted)
+                if name in _PROSE and isinstance(single, dict):  # {"@value": "Gut", "@language": "de"}
+                    node.language = node.language or language_tag(single.get("@language"))
     return node
 
 

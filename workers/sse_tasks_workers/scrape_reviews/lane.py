@@ -7,7 +7,9 @@ saves most of a page's time; after anything unusual it is thrown away with its c
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
+import datetime as dt
 import time
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
@@ -15,18 +17,18 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 from . import page_scripts
-from .addresses import host_and_port, is_same_site
+from .addresses import host_and_port, is_same_site, plain_host
 from .answers import JsonAnswers
 from .consent import REJECT
 from .evidence import Evidence
 from .failures import check_kind, check_status, failure
-from .gate import DocumentGate
+from .gate import DOCUMENT_LIMIT_BYTES, DocumentGate
 from .guard import AddressGuard
 from .politeness import PageFailed
 from .watch import PageWatch
 
 if TYPE_CHECKING:
-    from playwright.async_api import BrowserContext, CDPSession, Page, Response
+    from playwright.async_api import BrowserContext, CDPSession, Frame, Page, Response
 
 __all__ = ["Lane", "LoadedPage", "bounded"]
 
@@ -56,7 +58,8 @@ T = TypeVar("T")
 @dataclass(frozen=True)
 class LoadedPage:
     """``url`` is where it ended after redirects; ``frames`` and ``answers`` are address and text of the frames of the
-    same site and of the JSON it loaded. ``problems`` say what of it may be missing."""
+    same site and of the JSON it loaded. ``problems`` say what of it may be missing. ``is_shown``: ``html`` is what a
+    tab made of it, else what the server sent; ``sent`` is that of a shown page, where it was asked for."""
 
     url: str
     html: str
@@ -64,6 +67,9 @@ class LoadedPage:
     frames: list[tuple[str, str]] = field(default_factory=list)
     answers: list[tuple[str, str]] = field(default_factory=list)
     cookies: list[dict[str, Any]] = field(default_factory=list)
+    is_shown: bool = True
+    sent: str | None = None
+    loaded_at: dt.datetime = field(default_factory=lambda: dt.datetime.now(dt.UTC))
 
 
 class Lane:
@@ -111,6 +117,36 @@ class Lane:
     async def read(self) -> LoadedPage:
         """What is on the page now, and the JSON that has come since the last reading. Raises PageFailed."""
         return await self._guarded(self._read())
+
+    async def sent(self) -> str | None:
+        """What the server sent for the page that the tab shows; None where that can't be told any more."""
+        assert self._cdp is not None and self._watch is not None
+        with contextlib.suppress(Exception):
+            answer = await bounded(self._cdp.send("Network.getResponseBody", {"requestId": self._watch.request}))
+            if not answer.get("base64Encoded"):
+                return str(answer["body"])
+            charset = await self._evaluate("document.characterSet")
+            return base64.b64decode(answer["body"]).decode(str(charset)).removeprefix("\ufeff")
+        return None
+
+    async def fetch(self, url: str, seconds: float) -> LoadedPage | None:
+        """A page of the host that the tab is at, as the server sends it, without showing it; None where it has to be
+        shown to be read. The tab stays where it is. Raises PageFailed where the host wants a pause or fails."""
+        tab = self._tab
+        if tab is None or tab.is_closed() or not _have_one_origin(tab.url, url):
+            return None
+        try:
+            found = await self._evaluate(page_scripts.fetch(url, DOCUMENT_LIMIT_BYTES, seconds), seconds)
+        except Exception:  # showing it will tell what is wrong
+            return None
+        if not isinstance(found, dict):
+            return None
+        if found.get("status") == 429 or int(found.get("status") or 0) >= 500:
+            check_status(int(found["status"]), {"retry-after": str(found.get("retryAfter") or "")})
+        if not isinstance(found.get("text"), str):
+            return None
+        await self._note_cookies()
+        return LoadedPage(url, found["text"][:HTML_LIMIT], cookies=self._cookies, is_shown=False)
 
     async def more(self, how: str, selector: str | None = None) -> str:
         """Asks the page for more: ``how`` is ``load_more`` (presses its button) or ``scroll``.
@@ -235,8 +271,8 @@ class Lane:
         return "same" if done == "clicked" else "none"
 
     async def _read(self) -> LoadedPage:
-        tab, watch, context = self._tab, self._watch, self._context
-        assert tab is not None and watch is not None and context is not None
+        tab, watch = self._tab, self._watch
+        assert tab is not None and watch is not None
         watch.check()
         found, self._snapshot = self._snapshot, None
         try:
@@ -261,11 +297,14 @@ class Lane:
         if self._answers.left_out:
             problems.append(f"{self._answers.left_out} of its JSON answers were too many or too large to be read")
             self._answers.left_out = 0
-        if self.runs_scripts or self._answers.cookies_came:
-            with contextlib.suppress(Exception):
-                self._cookies = list(await bounded(context.cookies()))[:COOKIES_LIMIT]
+        await self._note_cookies()
         self._problems = []
         return LoadedPage(tab.url, html[:HTML_LIMIT], problems, frames, answers, self._cookies)
+
+    async def _note_cookies(self) -> None:
+        if self._context is not None and (self.runs_scripts or self._answers.cookies_came):
+            with contextlib.suppress(Exception):
+                self._cookies = list(await bounded(self._context.cookies()))[:COOKIES_LIMIT]
 
     async def _frames(self) -> list[tuple[str, str]]:
         """Address and HTML of the frames that belong to the page's site or to an allowed host."""
@@ -284,9 +323,19 @@ class Lane:
             with contextlib.suppress(Error, TimeoutError):  # one that is slow or went away costs itself only
                 await self._watch.run(frame.wait_for_load_state("domcontentloaded", timeout=FRAME_SECONDS * 1000),
                                       FRAME_SECONDS + 1)
-                if html := await self._watch.run(frame.content(), FRAME_SECONDS):
+                if html := await self._html_of(frame):
                     found.append((self._tab.url if frame.url == "about:srcdoc" else frame.url, html[:FRAME_LIMIT]))
         return found
+
+    async def _html_of(self, frame: Frame) -> str:
+        from playwright.async_api import Error
+
+        assert self._watch is not None
+        with contextlib.suppress(Error):  # a document that such a script can't run in
+            found = await self._watch.run(frame.evaluate(page_scripts.snapshot(FRAME_LIMIT)), FRAME_SECONDS)
+            if isinstance(found, dict) and isinstance(found.get("html"), str):
+                return str(found["html"])
+        return await self._watch.run(frame.content(), FRAME_SECONDS)
 
     def _is_ours(self, url: str) -> bool:
         assert self._tab is not None
@@ -294,20 +343,21 @@ class Lane:
                                          and (is_same_site(url, self._tab.url) or self._is_allowed(url)))
 
     def _is_allowed(self, url: str) -> bool:
-        return bool({(urlsplit(url).hostname or "").lower(), host_and_port(url)} & self._frame_hosts)
+        return bool({plain_host(urlsplit(url).hostname or ""), host_and_port(url)} & self._frame_hosts)
 
-    async def _evaluate(self, script: str) -> Any:
-        """The value of ``script`` in our own world of the page; None where it raises. TimeoutError if nothing comes."""
+    async def _evaluate(self, script: str, seconds: float = CALL_SECONDS) -> Any:
+        """The value of ``script`` in our own world of the page, also one that it has to wait for; None where it raises.
+        TimeoutError if nothing comes."""
         assert self._cdp is not None and self._watch is not None
-        cdp, deadline = self._cdp, time.monotonic() + CALL_SECONDS
+        cdp, deadline = self._cdp, time.monotonic() + seconds
         while True:
             try:
                 world = await self._watch.run(cdp.send("Page.createIsolatedWorld",
                                                        {"frameId": self._frame, "worldName": _WORLD}), CALL_SECONDS)
                 answer = await self._watch.run(cdp.send("Runtime.evaluate", {
                     "expression": script, "contextId": world["executionContextId"], "returnByValue": True,
-                    "timeout": CALL_SECONDS * 1000,
-                }), CALL_SECONDS + 1)
+                    "timeout": CALL_SECONDS * 1000, "awaitPromise": True,
+                }), seconds + 1)
                 return answer["result"].get("value")
             except Exception as why:
                 # It has gone on to another page in between: once more there, until it stands still or has been watched
@@ -347,6 +397,10 @@ class Lane:
 def _check(response: Response) -> None:
     check_status(response.status, response.headers)
     check_kind(response.status, response.headers)
+
+
+def _have_one_origin(url: str, other: str) -> bool:
+    return urlsplit(url).scheme == urlsplit(other).scheme and host_and_port(url) == host_and_port(other)
 
 
 async def bounded(call: Coroutine[Any, Any, T], seconds: float | None = None) -> T:

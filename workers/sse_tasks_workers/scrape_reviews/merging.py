@@ -30,7 +30,7 @@ _ELLIPSIS = re.compile(r"\s*(?:…|\.\.\.)\s*$")
 
 
 @lru_cache(maxsize=1024)
-def _plain(text: str | None) -> str:
+def plain_text(text: str | None) -> str:
     """Letters and digits alone, so that quotes, entities, tags and blanks make no difference."""
     if not text:
         return ""
@@ -44,8 +44,8 @@ def _digest(*parts: object) -> str:
 
 
 def _core(review: Review) -> str:
-    return _digest(_plain(review.author), review.date or review.date_raw, review.rating, _plain(review.title),
-                   _plain(review.body))
+    return _digest(plain_text(review.author), review.date or review.date_raw, review.rating, plain_text(review.title),
+                   plain_text(review.body))
 
 
 def identity(review: Review) -> str | None:
@@ -55,7 +55,7 @@ def identity(review: Review) -> str | None:
     and some that give all of them the same.
     """
     if review.id and not review.id.startswith("#"):
-        return "i" + _digest(review.id, _plain(review.author), _plain(review.body)[:200])
+        return "i" + _digest(review.id, plain_text(review.author), plain_text(review.body)[:200])
     told = review.body or review.title
     if (told and (review.author or review.date)) or (review.author and review.date_precision in {"second", "minute"}):
         return "t" + _core(review)
@@ -133,11 +133,11 @@ def _handles(review: Review) -> Iterator[tuple[str, object]]:
     if review.id:
         yield "id", review.id
     if review.body:
-        yield "body", _plain(review.body)[:24]
+        yield "body", plain_text(review.body)[:24]
     if review.author:
-        yield "author", _plain(review.author)
+        yield "author", plain_text(review.author)
     if review.title:
-        yield "title", _plain(review.title)
+        yield "title", plain_text(review.title)
     if not (review.body or review.author or review.title):
         yield "bare", review.rating
     elif review.rating is not None:
@@ -163,13 +163,13 @@ def _same(a: Review, b: Review) -> bool:
     if a.date and b.date and not _same_date(a, b):
         return False
     if a.body and b.body:
-        ours, theirs = _plain(_ELLIPSIS.sub("", a.body)), _plain(_ELLIPSIS.sub("", b.body))
+        ours, theirs = plain_text(_ELLIPSIS.sub("", a.body)), plain_text(_ELLIPSIS.sub("", b.body))
         if ours != theirs and not _is_cut(a.body, ours, theirs) and not _is_cut(b.body, theirs, ours):
             return False
         if min(len(ours), len(theirs)) >= SURE_LENGTH:
             return True
     for mine, other in ((a.author, b.author), (a.title, b.title)):
-        if mine and other and _plain(mine) != _plain(other):
+        if mine and other and plain_text(mine) != plain_text(other):
             return False
     return any(
         mine is not None and other is not None

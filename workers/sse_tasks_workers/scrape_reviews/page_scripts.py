@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 
-__all__ = ["FRAMES", "MUTATIONS", "SCROLL_AWAY", "SCROLL_DOWN", "load_more", "look", "snapshot"]
+__all__ = ["FRAMES", "MUTATIONS", "SCROLL_AWAY", "SCROLL_DOWN", "fetch", "load_more", "look", "snapshot"]
 
 # The whole page with its open shadow roots as declarative templates.
 _SNAPSHOT = """(limit => {
@@ -50,6 +50,33 @@ def snapshot(limit: int) -> str:
 def look(limit: int) -> str:
     """``{mark, scripts, page}``: whether there is a review, how many scripts, and a snapshot if it is worth one."""
     return _LOOK % snapshot(limit)
+
+
+# Another page of the same host, as the server sends it; without a text where that isn't just a page of HTML.
+_FETCH = """(async (url, limit, milliseconds) => {
+  const answer = await fetch(url, {mode: 'same-origin', redirect: 'manual', headers: {Accept: 'text/html'},
+                                   signal: AbortSignal.timeout(milliseconds)});
+  const type = answer.headers.get('content-type') || '', found = {status: answer.status, text: null,
+    retryAfter: answer.headers.get('retry-after'), saved: answer.headers.has('content-disposition')};
+  if (answer.status !== 200 || !/^text\\/html\\b/i.test(type) || found.saved) return found;
+  const charset = (type.match(/charset="?([^\\s;"]+)/i) || [0, document.characterSet])[1];
+  const decoder = new TextDecoder(charset, {fatal: true});
+  let text = '', size = 0;
+  for (const reader = answer.body.getReader();;) {
+    const {done, value} = await reader.read();
+    if (done) break;
+    if ((size += value.length) > limit) { reader.cancel(); return found; }
+    text += decoder.decode(value, {stream: true});
+  }
+  found.text = text + decoder.decode();
+  return found;
+})(%s, %d, %d)"""
+
+
+def fetch(url: str, limit_bytes: int, seconds: float) -> str:
+    """``{status, retryAfter, text}`` of a page that isn't shown; ``text`` is null where it has to be shown to be read:
+    it redirects, isn't HTML, is too large or not in the encoding that it says. Raises where there is no answer."""
+    return _FETCH % (json.dumps(url), limit_bytes, seconds * 1000)
 
 
 # How many changes of the document there were since this was asked first.

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from sse_tasks import TaskError
@@ -21,7 +21,7 @@ from .paging import page_number, with_page_number
 from .politeness import RETRY_AFTER_LIMIT_SECONDS, PageFailed, backoff_seconds
 from .reading import Reading, end_growing, expected_last_page, page_failed, reviews_in_words, take_more, take_page
 from .records import Review
-from .whole_page import linked_page, read_whole, shown_instead
+from .whole_page import linked_page, read_whole, says_the_same, shown_instead
 
 if TYPE_CHECKING:
     from .crawl import Crawl
@@ -43,6 +43,9 @@ class Reader:
         url = crawl.state.urls[index]
         self._state = crawl.state.readings.setdefault(index, Reading(url=url, next_url=url))
         self._ahead: dict[str, asyncio.Task[tuple[LoadedPage, str | None, bool]]] = {}
+        # Whether further pages needn't be shown, where a shown one had so many reviews; None: it isn't known yet.
+        self._plain: bool | None = None if self._input.render == "auto" else False
+        self._usual = 0
 
     async def run(self) -> None:
         try:
@@ -69,22 +72,36 @@ class Reader:
                 if following is not None:
                     await self._look_ahead(loaded.url, following)
                 page = await self._parse(loaded, state.documents + 1)
+                if not loaded.is_shown and 2 * len(page.reviews) < self._usual:
+                    self._plain = False
+                    loaded, following, is_taken = await self._load(url, ahead=False)
+                    if is_taken:
+                        return
+                    page = await self._parse(loaded, state.documents + 1)
+                number = state.documents + 1
                 await self._hand_over(partial(self._take_page, page, loaded))
+                if self._plain is None and following is not None:
+                    await self._compare(loaded, page, number)
         except PageFailed as why:
             await self._hand_over(partial(self._fail, why))
 
     async def _load(self, url: str, *, ahead: bool) -> tuple[LoadedPage, str | None, bool]:
         """Loads a page, again with growing pauses where that may help. Gives it, the next one that it links to, and
-        whether it is taken into the state already."""
+        whether it is taken into the state already. Where it needn't be shown, it is if that one links nowhere."""
         crawl, attempt = self._crawl, 0
         while True:
             attempt += 1
             await crawl.may_go.wait()
             try:
+                if self._plain and attempt == 1:
+                    async with crawl.polite.turn(url), self._lane() as lane:
+                        loaded = await lane.fetch(url, self._input.timeout)
+                    following = None if loaded is None else await self._linked(loaded)
+                    if loaded is not None and following is not None:
+                        return loaded, following, False
                 async with AsyncExitStack() as stack:
                     async with crawl.polite.turn(url):
-                        lane = await stack.enter_async_context(
-                            crawl.session.lane(f"{self._index}", self._state.cookies))
+                        lane = await stack.enter_async_context(self._lane())
                         await lane.load(url, self._input.timeout,
                                         traced=attempt > 1 or self._state.documents == 0)
                     return await self._look(lane, ahead)
@@ -102,13 +119,33 @@ class Reader:
         """Reads the tab. A page that links nowhere is taken in while the tab still shows it, since it may have to be
         asked for more; not the last one of several that were linked."""
         loaded = await lane.read()
-        following = None
-        if self._input.paging in {"auto", "next"} and not self._state.growing:
-            following = await asyncio.to_thread(linked_page, loaded.html, loaded.url, self._state.start_url)
+        following = await self._linked(loaded)
+        if following is not None and self._plain is None:
+            loaded = replace(loaded, sent=await lane.sent())
         if following is not None or ahead:
             return loaded, following, False
         await self._grow(lane, loaded)
         return loaded, None, True
+
+    def _lane(self) -> AbstractAsyncContextManager[Lane]:
+        return self._crawl.session.lane(f"{self._index}", self._state.cookies)
+
+    async def _linked(self, loaded: LoadedPage) -> str | None:
+        if self._input.paging not in {"auto", "next"} or self._state.growing:
+            return None
+        return await asyncio.to_thread(linked_page, loaded.html, loaded.url, self._state.start_url)
+
+    async def _compare(self, loaded: LoadedPage, page: Page, number: int) -> None:
+        """Learns whether further pages need be shown."""
+        try:
+            self._plain = await asyncio.wait_for(
+                asyncio.to_thread(says_the_same, loaded, page, **self._how(number)), READ_SECONDS)
+        except Exception:  # what the server sent is too much for the parsers
+            self._plain = False
+        self._usual = len(page.reviews)
+        if self._plain:
+            self._crawl.ctx.log.info("%s: what the server sends says it all; its further pages aren't shown in a tab.",
+                                     self._state.url)
 
     async def _grow(self, lane: Lane, loaded: LoadedPage) -> None:
         """Takes the page in, and then what it shows after each time that it is asked for more."""
@@ -137,15 +174,17 @@ class Reader:
 
     async def _parse(self, loaded: LoadedPage, number: int) -> Page:
         """In a thread, so that a page of any size doesn't keep a pause or an abort waiting."""
-        reading = asyncio.to_thread(read_whole, loaded, number=number, start_url=self._state.start_url,
-                                    profiles=self._crawl.profiles, asked_url=self._state.url)
         try:
-            return await asyncio.wait_for(reading, READ_SECONDS)
+            return await asyncio.wait_for(asyncio.to_thread(read_whole, loaded, **self._how(number)), READ_SECONDS)
         except TimeoutError:
             raise PageFailed("what is on it couldn't be read in time") from None
         except Exception as why:  # one page that is too much for the parsers costs no other
             self._crawl.ctx.log.exception("%s can't be parsed", loaded.url)
             raise PageFailed(f"what is on it couldn't be read ({type(why).__name__})") from why
+
+    def _how(self, number: int) -> dict[str, Any]:
+        return {"number": number, "start_url": self._state.start_url, "profiles": self._crawl.profiles,
+                "asked_url": self._state.url}
 
     async def _look_ahead(self, url: str, following: str) -> None:
         """Has the pages that surely come next on their way while this one is read: the linked one, and with more tabs

@@ -21,8 +21,8 @@ T = TypeVar("T")
 
 
 class PageWatch:
-    """``begin()`` before each page. ``address`` is where its last navigation led, ``answer`` the status and headers
-    that came of it.
+    """``begin()`` before each page. ``address`` is where its last navigation led, ``request`` the browser's id of it,
+    ``answer`` the status and headers that came of it.
 
     Other windows of the context are closed and counted.
     """
@@ -34,7 +34,7 @@ class PageWatch:
         self._navigations = 0
         self._crashed = False
         self.popups = 0
-        self.address = ""
+        self.address = self.request = ""
         self.answer: tuple[int, dict[str, str]] | None = None
         self._frame = frame
         cdp.on("Network.requestWillBeSent", self._requested)
@@ -47,7 +47,7 @@ class PageWatch:
         self._over.clear()
         self._navigations = self.popups = 0
         self._crashed = False
-        self.address = ""
+        self.address = self.request = ""
         self.answer = None
 
     @property
@@ -57,7 +57,7 @@ class PageWatch:
 
     def _requested(self, event: dict[str, Any]) -> None:
         if event.get("type") == "Document" and event.get("frameId") == self._frame:
-            self.address = str(event["request"]["url"])
+            self.address, self.request = str(event["request"]["url"]), str(event["requestId"])
 
     def _answered(self, event: dict[str, Any]) -> None:
         if event.get("type") == "Document" and event.get("frameId") == self._frame:

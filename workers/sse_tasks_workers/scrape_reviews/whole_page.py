@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
 import msgspec
 
+from .addresses import without_credentials
 from .exports import has_pyarrow
 from .extraction import Page, read_page
 from .json_reviews import read_json
@@ -19,7 +21,7 @@ from .profiles import Profile
 from .records import Review
 from .walls import what_is_shown
 
-__all__ = ["linked_page", "read_whole", "shown_instead", "warm_up"]
+__all__ = ["linked_page", "read_whole", "says_the_same", "shown_instead", "warm_up"]
 
 GUESSED = "guessed"
 
@@ -33,10 +35,9 @@ def linked_page(html: str, url: str, start_url: str) -> str | None:
     return None if base is not None else find_next(root, url, url, start_url or url).url
 
 
-def read_whole(loaded: LoadedPage, *, number: int, start_url: str, profiles: Sequence[Profile], asked_url: str,
-               base: dt.datetime | None = None) -> Page:
+def read_whole(loaded: LoadedPage, *, number: int, start_url: str, profiles: Sequence[Profile], asked_url: str) -> Page:
     """Everything of interest in a loaded page. To be called in a thread: a large page takes seconds."""
-    base = base or dt.datetime.now(dt.UTC)
+    base = loaded.loaded_at
     page = read_page(loaded.html, loaded.url, number=number, base=base, start_url=start_url, profiles=profiles)
     groups: list[list[Review]] = [page.reviews]
     for url, html in loaded.frames:
@@ -49,7 +50,7 @@ def read_whole(loaded: LoadedPage, *, number: int, start_url: str, profiles: Seq
         if page.declared.reviews is None and page.declared.ratings is None:
             page.declared = framed.declared
     for url, text in loaded.answers:
-        if answered := read_json(text, url, number=number, base=base):
+        if answered := read_json(text, url, number=number, base=base, language=page.language):
             groups.append([msgspec.structs.replace(review, page_url=loaded.url) for review in answered])
             page.sources["json"] = page.sources.get("json", 0) + len(answered)
     if len(groups) > 1:
@@ -60,8 +61,19 @@ def read_whole(loaded: LoadedPage, *, number: int, start_url: str, profiles: Seq
         page.reviews = merge_groups([group for group in groups if group])
         page.fingerprint = page_fingerprint(page.reviews, loaded.html)
     for review in page.reviews:
-        review.asked_url = asked_url
+        review.asked_url = without_credentials(asked_url)
+        review.page_url = without_credentials(review.page_url)
     return page
+
+
+def says_the_same(loaded: LoadedPage, page: Page, **how: Any) -> bool:
+    """Whether what the server sent for a shown page says all that ``page`` has of it: its scripts, frames and answers
+    brought nothing. ``how`` are the arguments that ``page`` was read with."""
+    if loaded.sent is None:
+        return False
+    sent = read_whole(replace(loaded, html=loaded.sent, frames=[], answers=[]), **how)
+    return bool(sent.reviews) and all(getattr(sent, name) == getattr(page, name)
+                                      for name in ("reviews", "declared", "next", "load_more", "profile"))
 
 
 def warm_up(with_parquet: bool = False) -> None:
