@@ -136,7 +136,7 @@ class Lane:
         if tab is None or tab.is_closed() or not _have_one_origin(tab.url, url):
             return None
         try:
-            found = await self._evaluate(page_scripts.fetch(url, DOCUMENT_LIMIT_BYTES, seconds), seconds)
+            found = await self._run(page_scripts.fetch(url, DOCUMENT_LIMIT_BYTES, seconds), seconds)
         except Exception:  # showing it will tell what is wrong
             return None
         if not isinstance(found, dict):
@@ -345,20 +345,24 @@ class Lane:
     def _is_allowed(self, url: str) -> bool:
         return bool({plain_host(urlsplit(url).hostname or ""), host_and_port(url)} & self._frame_hosts)
 
-    async def _evaluate(self, script: str, seconds: float = CALL_SECONDS) -> Any:
+    async def _run(self, script: str, seconds: float) -> Any:
         """The value of ``script`` in our own world of the page, also one that it has to wait for; None where it raises.
-        TimeoutError if nothing comes."""
+        TimeoutError if nothing comes within so many seconds."""
         assert self._cdp is not None and self._watch is not None
-        cdp, deadline = self._cdp, time.monotonic() + seconds
+        world = await self._watch.run(self._cdp.send("Page.createIsolatedWorld",
+                                                     {"frameId": self._frame, "worldName": _WORLD}), CALL_SECONDS)
+        answer = await self._watch.run(self._cdp.send("Runtime.evaluate", {
+            "expression": script, "contextId": world["executionContextId"], "returnByValue": True,
+            "timeout": CALL_SECONDS * 1000, "awaitPromise": True,
+        }), seconds + 1)
+        return answer["result"].get("value")
+
+    async def _evaluate(self, script: str) -> Any:
+        """What ``_run`` gives, also from a page that goes on to another one meanwhile."""
+        deadline = time.monotonic() + CALL_SECONDS
         while True:
             try:
-                world = await self._watch.run(cdp.send("Page.createIsolatedWorld",
-                                                       {"frameId": self._frame, "worldName": _WORLD}), CALL_SECONDS)
-                answer = await self._watch.run(cdp.send("Runtime.evaluate", {
-                    "expression": script, "contextId": world["executionContextId"], "returnByValue": True,
-                    "timeout": CALL_SECONDS * 1000, "awaitPromise": True,
-                }), seconds + 1)
-                return answer["result"].get("value")
+                return await self._run(script, CALL_SECONDS)
             except Exception as why:
                 # It has gone on to another page in between: once more there, until it stands still or has been watched
                 # going on too often.
@@ -380,6 +384,7 @@ class Lane:
             target = await bounded(cdp.send("Target.getTargetInfo"))
             self._frame = target["targetInfo"]["targetId"]
             self._watch = PageWatch(context, tab, cdp, self._frame)
+            await bounded(cdp.send("Page.enable"))
             self._answers, self._gate = JsonAnswers(), DocumentGate()
             await bounded(self._answers.listen(cdp))
             await bounded(self._gate.listen(cdp, self._frame))

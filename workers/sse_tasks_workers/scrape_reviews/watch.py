@@ -37,6 +37,7 @@ class PageWatch:
         self.address = self.request = ""
         self.answer: tuple[int, dict[str, str]] | None = None
         self._frame = frame
+        cdp.on("Page.windowOpen", self._opening)  # before the page goes on: all are counted when it is read
         cdp.on("Network.requestWillBeSent", self._requested)
         cdp.on("Network.responseReceived", self._answered)
         tab.on("framenavigated", self._navigated)
@@ -74,12 +75,14 @@ class PageWatch:
         self._crashed = True
         self._over.set()
 
-    def _opened(self, popup: Page) -> None:
-        if popup is self._tab:
-            return
+    def _opening(self, event: dict[str, Any]) -> None:
         self.popups += 1
         if self.popups > POPUP_LIMIT:
             self._over.set()
+
+    def _opened(self, popup: Page) -> None:
+        if popup is self._tab:
+            return
         closing = asyncio.ensure_future(_close(popup))
         self._closing.add(closing)
         closing.add_done_callback(self._closing.discard)
