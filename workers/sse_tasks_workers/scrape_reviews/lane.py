@@ -17,18 +17,19 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 from . import page_scripts
-from .addresses import host_and_port, is_same_site, plain_host
+from .addresses import host_and_port
 from .answers import JsonAnswers
 from .consent import REJECT
 from .evidence import Evidence
 from .failures import check_kind, check_status, failure
+from .frames import read_frames
 from .gate import DOCUMENT_LIMIT_BYTES, DocumentGate
 from .guard import AddressGuard
 from .politeness import PageFailed
 from .watch import PageWatch
 
 if TYPE_CHECKING:
-    from playwright.async_api import BrowserContext, CDPSession, Frame, Page, Response
+    from playwright.async_api import BrowserContext, CDPSession, Page, Response
 
 __all__ = ["Lane", "LoadedPage", "bounded"]
 
@@ -43,10 +44,6 @@ QUIET_SECONDS = 1.0
 MORE_SECONDS = 10.0
 HTML_LIMIT = 20_000_000
 """Characters of a page that are read."""
-FRAMES_LIMIT = 10
-FRAME_LIMIT = 5_000_000
-"""Characters of a frame that are read."""
-FRAME_SECONDS = 4.0
 PAGES_PER_CONTEXT = 50
 COOKIES_LIMIT = 200
 _POLL_SECONDS = 0.1
@@ -292,7 +289,9 @@ class Lane:
         if watch.popups:
             problems.append(f"it opened {watch.popups} window{'s' if watch.popups > 1 else ''}, which were closed")
             watch.popups = 0
-        frames = await self._frames() if len(tab.frames) > 1 else []
+        frames = []
+        if len(tab.frames) > 1:
+            frames = await read_frames(tab, watch, await self._evaluate(page_scripts.FRAMES), self._frame_hosts)
         answers = await self._answers.take()
         if self._answers.left_out:
             problems.append(f"{self._answers.left_out} of its JSON answers were too many or too large to be read")
@@ -305,45 +304,6 @@ class Lane:
         if self._context is not None and (self.runs_scripts or self._answers.cookies_came):
             with contextlib.suppress(Exception):
                 self._cookies = list(await bounded(self._context.cookies()))[:COOKIES_LIMIT]
-
-    async def _frames(self) -> list[tuple[str, str]]:
-        """Address and HTML of the frames that belong to the page's site or to an allowed host."""
-        from playwright.async_api import Error
-
-        assert self._tab is not None and self._watch is not None
-        found: list[tuple[str, str]] = []
-        named = await self._evaluate(page_scripts.FRAMES)
-        expected = sum(self._is_ours(str(url)) for url in named[:FRAMES_LIMIT]) if isinstance(named, list) else 0
-        for _ in range(int(FRAME_SECONDS / _POLL_SECONDS)):
-            ours = [frame for frame in self._tab.frames[1:] if self._is_ours(frame.url)]
-            if len(ours) >= expected:
-                break
-            await asyncio.sleep(_POLL_SECONDS)
-        for frame in ours[:FRAMES_LIMIT]:
-            with contextlib.suppress(Error, TimeoutError):  # one that is slow or went away costs itself only
-                await self._watch.run(frame.wait_for_load_state("domcontentloaded", timeout=FRAME_SECONDS * 1000),
-                                      FRAME_SECONDS + 1)
-                if html := await self._html_of(frame):
-                    found.append((self._tab.url if frame.url == "about:srcdoc" else frame.url, html[:FRAME_LIMIT]))
-        return found
-
-    async def _html_of(self, frame: Frame) -> str:
-        from playwright.async_api import Error
-
-        assert self._watch is not None
-        with contextlib.suppress(Error):  # a document that such a script can't run in
-            found = await self._watch.run(frame.evaluate(page_scripts.snapshot(FRAME_LIMIT)), FRAME_SECONDS)
-            if isinstance(found, dict) and isinstance(found.get("html"), str):
-                return str(found["html"])
-        return await self._watch.run(frame.content(), FRAME_SECONDS)
-
-    def _is_ours(self, url: str) -> bool:
-        assert self._tab is not None
-        return url == "about:srcdoc" or (url.startswith(("http://", "https://"))
-                                         and (is_same_site(url, self._tab.url) or self._is_allowed(url)))
-
-    def _is_allowed(self, url: str) -> bool:
-        return bool({plain_host(urlsplit(url).hostname or ""), host_and_port(url)} & self._frame_hosts)
 
     async def _run(self, script: str, seconds: float) -> Any:
         """The value of ``script`` in our own world of the page, also one that it has to wait for; None where it raises.
