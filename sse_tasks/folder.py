@@ -3,8 +3,6 @@
 ``events.jsonl`` is the truth. Whoever appends to it holds ``flock(LOCK_EX)`` on it: a lock says that a writer lives,
 a terminal line says that the task has ended. Its last whole line alone is the state. A cursor is a byte offset right
 after a line's end. What follows the last newline, or is no update, isn't there.
-
-Nobody unlocks: ``LOCK_UN`` on one duplicate of a descriptor frees all of them. Descriptors are closed.
 """
 
 from __future__ import annotations
@@ -13,11 +11,8 @@ import errno
 import fcntl
 import json
 import os
-import random
 import shutil
 import stat
-import sys
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -27,18 +22,14 @@ import msgspec
 
 from .errors import NothingThereError, StorageError, TaskNotFoundError
 from .log_lines import latest_of, lines_after, parse
-from .reserve import give_back, set_aside
+from .log_writer import LogWriter, lock_log
+from .reserve import set_aside
 from .types import ENDED, FORMAT, TaskSpec, TaskUpdate, is_task_id
-from .wire import encode_exact, encode_update
+from .wire import encode_exact
 
-__all__ = ["LogWriter", "TaskFolder", "create_task_folder"]
+__all__ = ["TaskFolder", "create_task_folder"]
 
-_RESERVE_BYTES = 16384  # of the log, for lines that are never left out
-_LAST_RESERVE_BYTES = 4096  # of these, for the terminal one
-_STEP_BYTES = 16384
 _REQUESTS_BYTES = 4096  # an abort can be asked for on a full disk
-_SHORT_TEXT = 200  # characters; each takes up to 12 bytes of a line
-_LOCK_TRIES = 50
 _SAFELY = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK  # the folder is the worker's, too: no link, no FIFO
 _FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _PARTS = frozenset({"output.log", "items.jsonl", "metrics.jsonl", "result.json"})
@@ -339,7 +330,7 @@ class TaskFolder:
             fd = os.open(self.log_path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW)
         except OSError:
             return None
-        if not _lock(fd):
+        if not lock_log(fd):
             os.close(fd)
             return None
         writer = LogWriter(self, fd)
@@ -363,105 +354,6 @@ class TaskFolder:
         except OSError as error:
             raise StorageError(self.path, error.strerror or str(error)) from error
         shutil.rmtree(hidden, ignore_errors=True)
-
-
-class LogWriter:
-    """A locked log. Owns its descriptor, which may be handed to another process."""
-
-    def __init__(self, folder: TaskFolder, fd: int) -> None:
-        self.folder = folder
-        self.fd = fd
-        self._torn = True  # perhaps, by whoever wrote before
-        self._room = 0  # up to here the disk has room for sure
-
-    def fileno(self) -> int:
-        return self.fd
-
-    def is_removed(self) -> bool:
-        """Whether the folder was removed from under its task: nobody will ever read what is written now."""
-        return os.fstat(self.fd).st_nlink == 0
-
-    def append(self, update: dict[str, Any], *, sync: bool = False) -> int:
-        """Writes one update (wire names); gives the cursor after it. With ``sync`` it is on the disk, too.
-
-        Some room is always left for changes of the status, and above all for the terminal update; both lose long texts
-        and the result before they give up. Raises OSError, as on a full disk.
-        """
-        is_last = update.get("status") in ENDED
-        try:
-            self._write(encode_update(update), 0 if is_last else _RESERVE_BYTES)
-        except OSError:
-            if not is_last and update.get("type") != "status":
-                raise
-            self._write(encode_update(_shortened(update)), 0 if is_last else _LAST_RESERVE_BYTES)
-        if is_last:
-            give_back(self.fd)
-        if sync:
-            os.fsync(self.fd)
-        return os.fstat(self.fd).st_size
-
-    def _write(self, data: bytes, reserve: int = 0) -> None:
-        if self._torn:
-            self.end_torn_line()
-        size = os.fstat(self.fd).st_size
-        wanted = len(data) + reserve
-        if size + wanted > self._room:
-            spare = _STEP_BYTES if reserve else 0
-            try:
-                there = set_aside(self.fd, size, wanted + spare)
-            except OSError:
-                spare = 0
-                there = set_aside(self.fd, size, wanted)
-            self._room = size + wanted + spare if there else sys.maxsize
-        self._torn = True
-        try:
-            while data:  # a write that stops in mid-line has met a full disk: the next one fits, or raises
-                data = data[os.write(self.fd, data):]
-        except OSError:
-            if self._room == sys.maxsize:  # nothing is set aside: what was written in vain takes the next line's room
-                with suppress(OSError):
-                    os.ftruncate(self.fd, size)
-            raise
-        self._torn = False
-
-    def latest(self) -> TaskUpdate | None:
-        return latest_of(self.fd)[0]
-
-    def end_torn_line(self) -> None:
-        size = os.fstat(self.fd).st_size
-        if size and os.pread(self.fd, 1, size - 1) != b"\n":
-            os.write(self.fd, b"\n")
-
-    def close(self) -> None:
-        if self.fd >= 0:
-            os.close(self.fd)
-            self.fd = -1
-
-
-def _lock(fd: int) -> bool:
-    """Locks a log for writing, unless a writer lives. Probes, which hold a shared lock for a moment, are waited for."""
-    for _ in range(_LOCK_TRIES):
-        for kind in (fcntl.LOCK_EX, fcntl.LOCK_SH):
-            try:
-                fcntl.flock(fd, kind | fcntl.LOCK_NB)
-            except OSError:
-                continue
-            if kind == fcntl.LOCK_EX:
-                return True
-            break  # only probes are there
-        else:
-            return False
-        time.sleep(random.uniform(0.0001, 0.001))  # unequal, so that two recoverers don't keep each other away
-    return False
-
-
-def _shortened(update: dict[str, Any]) -> dict[str, Any]:
-    """What fits into the room that is set aside: an update without its result and without long texts."""
-    short = {name: value[:_SHORT_TEXT] if isinstance(value, str) else value
-             for name, value in update.items() if name != "result"}
-    if isinstance(progress := short.get("progress"), dict):
-        short["progress"] = {name: value for name, value in progress.items() if name != "message"}
-    return short
 
 
 def create_task_folder(tasks: Path, spec: TaskSpec, first: dict[str, Any]) -> LogWriter:

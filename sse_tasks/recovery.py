@@ -16,7 +16,8 @@ from typing import Any
 import msgspec
 
 from .errors import TaskNotFoundError
-from .folder import LogWriter, TaskFolder, is_terminal
+from .folder import TaskFolder, is_terminal
+from .log_writer import LogWriter
 from .states import Ask, Between, Ended, Ending, Outcome, State, Waiting, status_of, transition
 from .types import Status, TaskSpec, now_iso
 

@@ -21,7 +21,8 @@ import msgspec
 from ..bell import Bell, sweep
 from ..errors import SseTasksError, StorageError, WorkersUnavailableError
 from ..fingerprint import exec_environ, forkserver_key
-from ..folder import LogWriter, TaskFolder, create_task_folder, discard, is_controllable, is_terminal, publish
+from ..folder import TaskFolder, create_task_folder, discard, is_controllable, is_terminal, publish
+from ..log_writer import LogWriter
 from ..queue import Queue
 from ..recovery import KEPT, conclude, try_again
 from ..types import Status, TaskSpec, now_iso

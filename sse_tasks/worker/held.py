@@ -9,7 +9,8 @@ from typing import Any
 
 import msgspec
 
-from ..folder import LogWriter, TaskFolder
+from ..folder import TaskFolder
+from ..log_writer import LogWriter
 from ..states import Between, State, Waiting
 from ..types import TaskSpec
 

@@ -19,7 +19,8 @@ from typing import Any
 import msgspec
 
 from ..bell import Bell
-from ..folder import LogWriter, TaskFolder
+from ..folder import TaskFolder
+from ..log_writer import LogWriter
 from ..recovery import KEPT, NextAttempt, as_asked, cut_items, end_fields, next_attempt
 from ..states import (
     Ask,

@@ -18,7 +18,8 @@ from typing import Any
 
 import msgspec
 
-from ..folder import LogWriter, TaskFolder
+from ..folder import TaskFolder
+from ..log_writer import LogWriter
 from ..registry import load_worker
 from ..types import Status, TaskSpec, now_iso
 from ..wire import encode

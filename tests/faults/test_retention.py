@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
+import subprocess
+import sys
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from sse_tasks.claims import Claims
 from sse_tasks.errors import TaskNotFoundError
-from sse_tasks.folder import LogWriter, create_task_folder, publish
+from sse_tasks.folder import create_task_folder, publish
 from sse_tasks.hosts.local import host_id
+from sse_tasks.log_writer import LogWriter
 from sse_tasks.retention import DAY_SECONDS, removing
 from sse_tasks.task_manager import TaskManager
 from sse_tasks.types import TaskSpec, new_task_id
@@ -228,3 +235,85 @@ def test_keys_of_forgotten_tasks_are_free_again(managers: Managers) -> None:
 
     manager.forget(task_id)
     assert os.listdir(manager.root / "claims") == []
+
+
+# -- clocks --------------------------------------------------------------------------------------------------------
+
+
+class Pruner:
+    """A process of its own that prunes when it is told to."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+        assert self._says() == "ready"
+
+    def _says(self) -> str:
+        assert self._process.stdout is not None
+        return self._process.stdout.readline().strip()
+
+    def prune(self) -> tuple[int, int]:
+        """How many it forgot, and how many tasks are left."""
+        assert self._process.stdin is not None
+        self._process.stdin.write("\n")
+        self._process.stdin.flush()
+        removed, left = self._says().split()
+        return int(removed), int(left)
+
+
+@contextmanager
+def pruner(place: Place, turn: Path) -> Iterator[Pruner]:
+    """With ``keep_days`` of 30 and a clock that is turned by what stands in ``turn``."""
+    command = [sys.executable, str(Path(__file__).with_name("turned_clock.py")), str(turn), "-m",
+               "tests.faults.pruning", str(place.data_dir), str(place.home / "r"), "30"]
+    environ = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environ)
+    with process:
+        try:
+            yield Pruner(process)
+        finally:
+            process.kill()
+
+
+def test_a_clock_that_jumps_forward_makes_no_task_old(managers: Managers, place: Place) -> None:
+    """By forty days, while a manager is there: neither it nor one that comes later, to which the wrong time is the only
+    one that it has ever seen, forgets what is younger than keep_days. What is really older goes."""
+    manager = managers()
+    kept = [ended(manager), ended(manager, timedelta(days=29))]
+    turn = place.scratch / "turn"
+    with pruner(place, turn) as before:
+        turn.write_text(str(int(40 * DAY_SECONDS)))
+        assert before.prune() == (0, 2)
+        with pruner(place, turn) as after:
+            assert after.prune() == (0, 2)
+            ended(manager, timedelta(days=31))
+            assert after.prune() == (1, 2) and set(manager.ids()) == set(kept)
+
+
+def test_a_clock_that_was_behind_and_is_set_right(managers: Managers, place: Place) -> None:
+    """A machine that began in 1970, until somebody told it the time: nothing is forgotten for its age too early, and a
+    number that is too large still counts."""
+    turn = place.scratch / "turn"
+    turn.write_text(str(-int(time.time())))
+    with pruner(place, turn) as behind:
+        manager = managers()
+        ended(manager, timedelta(days=31))
+        turn.write_text("0")
+        assert behind.prune() == (0, 1)
+    assert managers(keep_days=30).prune() == 0
+    assert managers(keep_count=0).prune() == 1
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"boot": "another", "began": 1.0}', '{"began": NaN}', None])
+def test_what_another_boot_or_a_torn_write_left_is_replaced(managers: Managers, content: str | None) -> None:
+    """What the clocks showed counts for one run of the machine; where nothing sensible is kept, it is written anew."""
+    clock = managers().root / "clock"
+    clock.unlink()
+    if content is not None:
+        clock.write_text(content)
+
+    manager = managers(keep_days=30)
+    ended(manager, timedelta(days=31))
+
+    assert json.loads(clock.read_text())["began"] > 1e9
+    assert manager.prune() == 1
+    assert [name for name in os.listdir(manager.root) if name.startswith("clock-")] == []

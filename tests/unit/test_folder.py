@@ -16,7 +16,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from sse_tasks.errors import NothingThereError, StorageError, TaskNotFoundError
-from sse_tasks.folder import LogWriter, TaskFolder, create_task_folder, publish
+from sse_tasks.folder import TaskFolder, create_task_folder, publish
+from sse_tasks.log_writer import LogWriter
 from sse_tasks.recovery import conclude
 from sse_tasks.types import ENDED, Status, TaskSpec, new_task_id, now_iso
 

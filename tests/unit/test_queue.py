@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from sse_tasks.folder import LogWriter, create_task_folder, publish
+from sse_tasks.folder import create_task_folder, publish
+from sse_tasks.log_writer import LogWriter
 from sse_tasks.queue import Queue
 from sse_tasks.types import TaskSpec, new_task_id, now_iso
 
