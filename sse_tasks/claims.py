@@ -1,8 +1,9 @@
-"""Idempotent starts: the same key, task type and input give the same task, however many processes ask at once.
+"""Idempotent starts: the same key, task type and input give the same task, however many processes ask at once. So do
+restarts of the same task.
 
-``claims/<hash of type and key>`` holds the task's id and a hash of its input. Who starts holds the file's lock, and
-writes into it before the task becomes visible: whoever gets the lock next finds the task, or sees that the claimer died
-before there was one, and starts it.
+``claims/<hash of type and key>`` holds the task's id and a hash of its input, or what it is a restart of. Who starts
+holds the file's lock, and writes into it before the task becomes visible: whoever gets the lock next finds the task, or
+sees that the claimer died before there was one, and starts it.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from typing import Any
 
 from .errors import BadParameterError, StartInProgressError, StorageError
 
-__all__ = ["Claim", "Claims", "input_digest"]
+__all__ = ["Claim", "Claims", "input_digest", "restart_digest"]
 
 _KEY = re.compile(r"[!-~]{1,255}")
 _LOOK_SECONDS = 0.01
@@ -32,8 +33,14 @@ def input_digest(input: Any) -> str:
     return hashlib.sha256(json.dumps(input, sort_keys=True).encode()).hexdigest()
 
 
+def restart_digest(task_id: str, fresh: bool) -> str:
+    """What tells one restart from another, and from every start."""
+    return f"{'fresh ' if fresh else ''}restart of {task_id}"
+
+
 class Claim:
-    """A key that this process holds: ``task_id`` and ``digest`` of its input, empty where nobody has started yet."""
+    """A key that this process holds: ``task_id`` and ``digest`` of what was asked for, empty where nobody has
+    started yet."""
 
     def __init__(self, name: str, fd: int) -> None:
         self.name = name

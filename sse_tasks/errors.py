@@ -5,6 +5,7 @@ Messages say what to do. Foreign errors (OSError and the like) are mapped to the
 
 from __future__ import annotations
 
+import bisect
 import difflib
 import re
 from collections.abc import Iterable
@@ -17,6 +18,7 @@ __all__ = [
     "NoSpaceError",
     "NotAuthorizedError",
     "NotJsonError",
+    "NotSignedInError",
     "NothingThereError",
     "SseTasksError",
     "StartInProgressError",
@@ -42,12 +44,20 @@ RESERVED_CODES = frozenset({
 })
 """Codes of a failed task that only the library gives."""
 
+_COMPARED = 1000
+"""The most names that are all compared with what somebody wrote."""
+
 _CODE = re.compile(r"[a-z0-9_]{1,40}")
 
 
 def near_names(name: str, names: Iterable[str], prefix: str = "") -> str:
     """`` Did you mean …?`` with the nearest of ``names``, else what there is, else nothing."""
     known = sorted(set(names))
+    if len(known) > _COMPARED:  # by their likeness it would take a second for 20,000
+        at = bisect.bisect(known, name)  # around it are those that begin alike
+        around = known[max(0, at - 50): at + 50]
+        near = difflib.get_close_matches(name, around, n=3, cutoff=0.8)
+        return f" Did you mean {' or '.join(prefix + n for n in near)}?" if near else ""
     near = difflib.get_close_matches(name, known, n=3, cutoff=0.6)
     if near:
         return f" Did you mean {' or '.join(prefix + n for n in near)}?"
@@ -84,7 +94,19 @@ class NotJsonError(SseTasksError):
 
 
 class NotAuthorizedError(SseTasksError):
+    """Somebody who is known lacks the right."""
+
     code, status = "forbidden", 403
+
+
+class NotSignedInError(SseTasksError):
+    """Nobody knows who asks. Not 401: Jupyter answers so, and browsers would show a window of their own."""
+
+    code, status = "not_signed_in", 403
+
+    def __init__(self) -> None:
+        super().__init__("Log in, or send a token in the header Authorization; "
+                         "with a cookie, send its _xsrf as X-XSRFToken too.")
 
 
 class TaskTypeNotFoundError(SseTasksError):
@@ -139,13 +161,13 @@ class TaskInUseError(SseTasksError):
 
 
 class IdempotencyConflictError(SseTasksError):
-    """A key that was used for another input."""
+    """A key that was used for something else."""
 
     code, status = "idempotency_conflict", 409
 
     def __init__(self, key: str, task_id: str) -> None:
-        super().__init__(f"The idempotency key {key!r} belongs to the task {task_id}, which has another input. "
-                         "Take a new key for a new input.")
+        super().__init__(f"The idempotency key {key!r} belongs to the task {task_id}, which was started with another "
+                         "input, or restarted from another task or otherwise. Take a new key for something new.")
 
 
 class InputTooLargeError(SseTasksError):

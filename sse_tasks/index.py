@@ -17,6 +17,7 @@ import msgspec
 from .errors import TaskNotFoundError
 from .folder import TaskFolder, is_terminal
 from .hosts.local import LocalHost, host_id
+from .labels import printable
 from .listing import FRESH_SECONDS, Listing
 from .queue import Queue
 from .types import Status, TaskInfo, TaskSpec, TaskUpdate, is_task_id, iso_of
@@ -210,8 +211,9 @@ class TaskIndex:
             held = folder.is_held()  # before the log is read: another recoverer may just have written the end
             update, cursor = folder.latest()
             if not is_terminal(update) and not held:
-                lost = _lost(spec, update)
-        info = TaskInfo(task_id=task_id, task_type=spec.task_type, name=spec.name, tags=spec.tags, input=spec.input,
+                lost = _lost(spec, update, task_id in self._queue.waiting())
+        info = TaskInfo(task_id=task_id, task_type=spec.task_type, input=spec.input,
+                        name=spec.name and printable(spec.name), tags=list(map(printable, spec.tags)),
                         status=Status.IDLE, created_at=spec.created_at, retries=spec.retries, cursor=cursor,
                         restart_of=spec.restart_of, restarted_as=folder.restarted_as(), origin=spec.origin or None,
                         interpreter=spec.interpreter, cwd=spec.cwd, host=spec.host, format=spec.format,
@@ -281,14 +283,15 @@ def _is_there(folder: TaskFolder) -> bool:
     return folder.exists() and folder.is_readable()
 
 
-def _lost(spec: TaskSpec, update: TaskUpdate | None) -> dict[str, Any]:
-    """How a task is read that nobody here can write an end for, or hand on. Its end is its last sign of life."""
+def _lost(spec: TaskSpec, update: TaskUpdate | None, waits: bool) -> dict[str, Any]:
+    """How a task is read that nobody here can write an end for, or hand on. Its end is its last sign of life. One that
+    ``waits`` has its first or its next attempt before it: what died with its forkserver was only the waiting."""
     if spec.host != host_id():
         error = ("The machine or container that ran the task was stopped or restarted. What it had done is kept. "
                  "Restart the task to go on from its last checkpoint.")
         return {"status": Status.FAILED, "code": "host_lost", "error": error, "position": None,
                 "ended_at": update.timestamp if update else spec.created_at}
-    if update is None or update.started_at is None:
+    if waits or update is None or update.started_at is None:
         return {}  # the next look tries again
     return {"status": Status.FAILED, "code": "worker_died", "ended_at": update.timestamp, "error":
             "The task's processes are gone, and its folder can't be written to say so."}

@@ -13,11 +13,11 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from .errors import SseTasksError, TaskInUseError, TaskNotFoundError
 from .folder import TaskFolder
+from .types import iso_of
 
 __all__ = ["DAY_SECONDS", "HOUR_SECONDS", "Limits", "Stamp", "bytes_of", "prune", "reading", "removing"]
 
@@ -26,7 +26,6 @@ DAY_SECONDS = 24 * HOUR_SECONDS
 
 _WAIT_SECONDS = 5.0
 _LOOK_SECONDS = 0.005
-_MOST_DAYS = 36_500.0
 _JUST_ENDED_SECONDS = 60.0  # whoever waits for its result has had no time to fetch it
 
 _log = logging.getLogger(__name__)
@@ -86,16 +85,16 @@ def _lock(folder: TaskFolder, kind: int, seconds: float) -> int:
 
 def prune(ended: Iterable[tuple[str, str]], limits: Limits, size: Callable[[str], int],
           remove: Callable[[str], None], is_wanted: Callable[[str], bool] = lambda _: False,
-          is_over: Callable[[], bool] = lambda: False) -> int:
+          is_over: Callable[[], bool] = lambda: False, now: Callable[[], float] = time.time) -> int:
     """Removes what ended first, until what is left is within the limits; gives how many that were.
 
     ``ended``: ids and when they ended; ``size`` in bytes of one; ``remove`` may raise SseTasksError for one that is in
-    use or gone; ``is_wanted`` says which to leave out; ``is_over`` that the process is about to end.
+    use or gone; ``is_wanted`` says which to leave out; ``is_over`` that the process is about to end; ``now`` from when
+    on days are counted, in seconds since 1970.
     """
-    now = datetime.now(UTC)
     oldest_first = sorted((moment, task_id) for task_id, moment in ended)
-    just_ended = _iso(now - timedelta(seconds=_JUST_ENDED_SECONDS))
-    too_old = _iso(now - timedelta(days=min(limits.days, _MOST_DAYS))) if limits.days is not None else ""
+    just_ended = iso_of(time.time() - _JUST_ENDED_SECONDS)  # the clock by which tasks say when they end
+    too_old = iso_of(max(now() - limits.days * DAY_SECONDS, 0.0)) if limits.days is not None else ""
     count = len(oldest_first)
     sizes = {task_id: size(task_id) for _, task_id in oldest_first if not is_over()} if limits.bytes is not None else {}
     total = sum(sizes.values())
@@ -120,10 +119,6 @@ def prune(ended: Iterable[tuple[str, str]], limits: Limits, size: Callable[[str]
         _log.info("forgot %d tasks that ended long ago, or were too many or too large (keep_days, keep_count, "
                   "keep_bytes)", removed)
     return removed
-
-
-def _iso(moment: datetime) -> str:
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
 
 
 def bytes_of(path: Path) -> int:

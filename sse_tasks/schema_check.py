@@ -53,7 +53,7 @@ _FORMATS: dict[str, tuple[type, str]] = {
 }
 _PLAIN_KEY = re.compile(r"[^\W\d]\w*")
 _SHOWN_LENGTH = 60
-_SHOWN_CHOICES = 12
+_SHOWN_CHOICES = 10
 
 
 def field_faults(schema: Mapping[str, Any], value: Any) -> list[Fault]:
@@ -169,8 +169,9 @@ def _format(schema: Mapping[str, Any]) -> str:
 
 
 def _choices(choices: Sequence[Any]) -> list[str]:
+    """The words for each choice; for many in one, with the first of them."""
     texts = [shown(choice) for choice in choices[:_SHOWN_CHOICES]]
-    return [*texts, "…"] if len(choices) > _SHOWN_CHOICES else texts
+    return [f"one of {', '.join(texts)}, … ({len(choices):,} in all)"] if len(choices) > _SHOWN_CHOICES else texts
 
 
 def _is_kind(kind: str, value: Any) -> bool:

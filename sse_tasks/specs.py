@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from .errors import BadParameterError, InvalidInputError
 from .hosts.local import host_id, is_own, own_folder
+from .labels import NO_LABEL, is_label
 from .types import TaskSpec, new_task_id, now_iso
 from .wire import to_plain
 
@@ -34,6 +35,8 @@ def new_spec(settings: TaskManager, task_type: str, worker: dict[str, str], inpu
         raise BadParameterError("retries", f"a whole number from 0 to {MOST_RETRIES} is needed")
     if name is not None and (not isinstance(name, str) or not name.strip() or len(name) > 200):
         raise BadParameterError("name", "1 to 200 characters are needed")
+    if name is not None and not is_label(name):
+        raise BadParameterError("name", NO_LABEL)
     tags = tag_list(tags)
     try:
         input = to_plain(dict(input))
@@ -65,4 +68,6 @@ def tag_list(tags: str | Iterable[str]) -> list[str]:
     given = [tags] if isinstance(tags, str) else list(tags)
     if any(not isinstance(tag, str) or not tag.strip() or len(tag) > 100 for tag in given):
         raise BadParameterError("tag", "1 to 100 characters are needed")
+    if not all(map(is_label, given)):
+        raise BadParameterError("tag", NO_LABEL)
     return list(dict.fromkeys(given))

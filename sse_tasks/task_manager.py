@@ -22,7 +22,7 @@ from traitlets import Enum, Float, Int, List, Unicode, default
 from traitlets.config import Configurable
 
 from .bell import choose_runtime_dir
-from .claims import Claims, input_digest
+from .claims import Claims, input_digest, restart_digest
 from .configuration import load_config
 from .describing import TaskTypes
 from .errors import (
@@ -46,6 +46,7 @@ from .retention import DAY_SECONDS, Limits, Stamp, bytes_of, prune, reading, rem
 from .size_trait import Size
 from .sizes import say_size
 from .specs import new_spec, settled, tag_list
+from .steady_clock import SteadyClock
 from .types import ENDED, Status, TaskInfo, TaskSpec, TaskTypeInfo, is_task_type
 from .watching import LoopWatch, ThreadWatch, Watch
 from .worker.start_method import StartMethod, default_start_method
@@ -129,6 +130,7 @@ class TaskManager(Configurable):
         self._types = TaskTypes(self._host)
         self._claims = Claims(self.root / "claims")
         self._stamp = Stamp(self.root / "pruned")
+        self._clock = SteadyClock(self.root / "clock")
         self._watches: dict[asyncio.AbstractEventLoop | None, Watch] = {}
         self._followed: Counter[str] = Counter()
         self._lock = threading.Lock()
@@ -201,15 +203,20 @@ class TaskManager(Configurable):
         given = dict(input or {})
         validate_input(info, given)
         spec = new_spec(self, task_type, worker_ref(info), given, **options)
-        if idempotency_key is None:
-            return self._launch(spec), True
+        return self._once(spec, idempotency_key, patience, input_digest(spec.input), lambda: self._launch(spec))
+
+    def _once(self, spec: TaskSpec, key: str | None, patience: float, digest: str, launch: Callable[[], TaskInfo]
+              ) -> tuple[TaskInfo, bool]:
+        """Launches, or gives the task that the key has; and whether it is a new one. ``digest`` is what has to be the
+        same of what has the same key."""
+        if key is None:
+            return launch(), True
         self._make_folders()
-        with self._claims.hold(task_type, idempotency_key, patience) as claim:
-            digest = input_digest(spec.input)
+        with self._claims.hold(spec.task_type, key, patience) as claim:
             known = self._index.look(claim.task_id) if claim.task_id else None
             if known is not None:
                 if claim.digest != digest:
-                    raise IdempotencyConflictError(idempotency_key, claim.task_id)
+                    raise IdempotencyConflictError(key, claim.task_id)
                 return known, False
             self._check_room()
             spec.claim = claim.name
@@ -217,7 +224,7 @@ class TaskManager(Configurable):
                 claim.write(spec.task_id, digest)
             except OSError as error:
                 raise StorageError(self.root, error.strerror or str(error)) from error
-            return self._launch(spec), True
+            return launch(), True
 
     def start_function(self, task_type: str, pickled: bytes, input: Mapping[str, Any], **options: Any) -> TaskInfo:
         """Starts a function that travels by value (cloudpickle). The caller has validated the input. Options and errors
@@ -232,19 +239,30 @@ class TaskManager(Configurable):
 
         return self._launch(spec, fill=fill)
 
-    def restart(self, task_id: str, *, fresh: bool = False, origin: Mapping[str, str] | None = None) -> TaskInfo:
+    def restart(self, task_id: str, *, fresh: bool = False, origin: Mapping[str, str] | None = None,
+                idempotency_key: str | None = None) -> TaskInfo:
         """A new task with the input and the options of an ended one, in this process's environment. It begins with the
-        state and the items of the last checkpoint, where there is one and ``fresh`` doesn't say otherwise.
+        state and the items of the last checkpoint, where there is one and ``fresh`` doesn't say otherwise. With the
+        ``idempotency_key`` of a restart of the same task that is still there, that one is given instead.
 
         Raises TaskNotFoundError, TaskLiveError, TaskInUseError, and what ``start`` raises, as where its task type is no
         longer there or takes other input.
         """
-        info = self.info(task_id)
-        if not info.is_ended:
+        return self.restart_or_find(task_id, fresh=fresh, origin=origin, idempotency_key=idempotency_key)[0]
+
+    def restart_or_find(self, task_id: str, *, fresh: bool = False, origin: Mapping[str, str] | None = None,
+                        idempotency_key: str | None = None, patience: float = _CLAIM_SECONDS) -> tuple[TaskInfo, bool]:
+        """Like ``restart``, and whether the task is a new one. ``patience`` as in ``start_or_find``."""
+        if not self.info(task_id).is_ended:
             raise TaskLiveError("it can't be restarted")
         old = self._controllable(task_id)
-        folder = self._index.folder_of(task_id)
         spec = msgspec.structs.replace(old, restart_of=task_id, origin=dict(origin or {}), claim="", **settled(self))
+        return self._once(spec, idempotency_key, patience, restart_digest(task_id, fresh),
+                          lambda: self._go_on(old, spec, fresh))
+
+    def _go_on(self, old: TaskSpec, spec: TaskSpec, fresh: bool) -> TaskInfo:
+        """Launches a restart of ``old``, and leaves a link to it there."""
+        folder = self._index.folder_of(old.task_id)
         if "pickle" in spec.worker:
             spec.worker = {"pickle": str(self._index.folder_of(spec.task_id).path / "worker.pickle")}
         else:
@@ -260,8 +278,8 @@ class TaskManager(Configurable):
                 partial = folder.path / f".restarted_as-{spec.task_id}"
                 partial.write_text(spec.task_id, "ascii")
                 os.replace(partial, folder.path / "restarted_as")
-        self._index.drop(task_id)
-        self._host.ring(task_id)
+        self._index.drop(old.task_id)
+        self._host.ring(old.task_id)
         return restarted
 
     def _launch(self, spec: TaskSpec, **options: Any) -> TaskInfo:
@@ -343,7 +361,7 @@ class TaskManager(Configurable):
                 return 0
             removed = prune(self._index.ended(), limits, lambda task_id: bytes_of(self._index.folder_of(task_id).path),
                             lambda task_id: self._remove(task_id, 0), lambda task_id: self._followed[task_id] > 0,
-                            lambda: self._closing)
+                            lambda: self._closing, self._clock.now)
         self._claims.prune(lambda task_id: self._index.folder_of(task_id).exists())
         return removed
 

@@ -26,6 +26,7 @@ from sse_tasks.errors import (
     InvalidInputError,
     NotAuthorizedError,
     NotJsonError,
+    NotSignedInError,
     SseTasksError,
     TaskNotFoundError,
     TaskTypeNotFoundError,
@@ -48,12 +49,10 @@ CODE_RUNNING_TYPES = frozenset({"run-notebook"})
 
 _ALLOWED_HEADERS = "accept, content-type, authorization, x-xsrftoken, last-event-id, range, idempotency-key"
 _JUPYTERS_PARAMETERS = re.compile(r"token|_xsrf|no_track_activity|_|\d+")  # digits: the front ends' cache busters
-_CODES = {400: "bad_request", 401: "unauthenticated", 403: "forbidden", 404: "not_found", 405: "method_not_allowed",
-          413: "input_too_large"}
+_CODES = {400: "bad_request", 403: "forbidden", 404: "not_found", 405: "method_not_allowed", 413: "input_too_large"}
 _SENTENCES = {
     400: "The server can't read this request.",
-    401: "Log in, or send a token in the header Authorization.",
-    403: "Log in, or send a token in the header Authorization; with a cookie, send its _xsrf as X-XSRFToken too.",
+    403: "With a cookie alone this needs its _xsrf in the header X-XSRFToken; or send a token in Authorization.",
     404: "There is nothing at this address.",
     405: "This address doesn't know the method {method}.",
 }
@@ -64,13 +63,25 @@ _WHOLE = re.compile(r"[-+]?[0-9]+")
 _NUMBER = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?")
 
 
+@web.stream_request_body
 class TasksApiHandler(APIHandler):
-    """The face of one request to ``api/tasks`` or ``api/task-types``."""
+    """The face of one request to ``api/tasks`` or ``api/task-types``. A body that is too large is refused before it is
+    in memory."""
 
     when_gone: Callable[[], None] | None = None
     """Called when the reader closes the connection before the answer's end."""
 
     _is_host_refused = False
+
+    async def prepare(self) -> None:  # type: ignore[override]
+        self._body = bytearray()
+        await super().prepare()
+        if int(self.request.headers.get("Content-Length") or 0) > self.tasks_app.max_input_bytes:
+            raise InputTooLargeError(self.tasks_app.max_input_bytes)
+
+    def data_received(self, chunk: bytes) -> None:
+        if len(self._body) <= self.tasks_app.max_input_bytes:  # what says nothing of its length is refused by its size
+            self._body += chunk
 
     def check_host(self) -> bool:
         is_allowed: bool = super().check_host()
@@ -147,12 +158,12 @@ class TasksApiHandler(APIHandler):
 
     def body_object(self, task_type: str) -> dict[str, Any]:
         """The body, a JSON object; an empty one is ``{}``."""
-        if len(self.request.body) > self.tasks_app.max_input_bytes:
+        if len(self._body) > self.tasks_app.max_input_bytes:
             raise InputTooLargeError(self.tasks_app.max_input_bytes)
-        if not self.request.body.strip():
+        if not self._body.strip():
             return {}
         try:
-            body = json.loads(self.request.body.decode("utf-8-sig"), parse_constant=_refuse_constant)
+            body = json.loads(self._body.decode("utf-8-sig"), parse_constant=_refuse_constant)
         except UnicodeDecodeError as error:
             raise NotJsonError(f"its byte {error.start} is no UTF-8") from None
         except RecursionError:
@@ -202,6 +213,8 @@ class TasksApiHandler(APIHandler):
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         error = kwargs.get("exc_info", (None, None, None))[1]
         errors: list[dict[str, str]] = []
+        if status_code in (401, 403) and not self._is_host_refused and not self._is_known:
+            error = NotSignedInError()
         if isinstance(error, SseTasksError):
             self.set_status(error.status)
             code, message, errors = error.code, error.message, error.errors
@@ -211,7 +224,7 @@ class TasksApiHandler(APIHandler):
             code = _CODES.get(status_code, "internal_error")
             message = _SENTENCES.get(status_code, "").format(method=self.request.method)
             reason = error.get_message() if isinstance(error, web.HTTPError) else None
-            if reason and (status_code != 403 or self._lacks_right(reason)):
+            if reason and (status_code != 403 or "xsrf" not in reason.lower()):
                 message = reason
             if status_code == 403 and self._is_host_refused:
                 message = _HOST_SENTENCE
@@ -224,9 +237,10 @@ class TasksApiHandler(APIHandler):
             self.set_cors_headers()  # a page of another origin may read why, as it may read an answer
         self.finish(to_json({"success": False, "code": code, "message": message, "errors": errors}))
 
-    def _lacks_right(self, reason: str) -> bool:
-        """Whether a 403 is about what the user may do, not about who they are: then its reason says something."""
-        return bool(getattr(self, "_jupyter_current_user", None)) and "xsrf" not in reason
+    @property
+    def _is_known(self) -> bool:
+        """Whether who asks is signed in: then a 403 is about what they may do."""
+        return bool(getattr(self, "_jupyter_current_user", None))
 
     def _methods(self) -> list[str]:
         return [name for name in self.SUPPORTED_METHODS

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -85,6 +86,23 @@ class TasksHandler(TasksApiHandler):
         return [Status(status) for status in statuses]
 
 
+class StartingHandler(TasksApiHandler):
+    """What makes a task, and with an ``Idempotency-Key`` one only."""
+
+    async def make_or_find(self, make: Callable[..., tuple[TaskInfo, bool]], *arguments: Any, **options: Any
+                           ) -> tuple[TaskInfo, bool]:
+        """In a thread. Who has to wait for another start with the same key waits here, and keeps no thread busy."""
+        key = self.request.headers.get("Idempotency-Key")
+        deadline = time.monotonic() + _CLAIM_SECONDS
+        while True:
+            try:
+                return await asyncio.to_thread(make, *arguments, **options, idempotency_key=key, patience=0.0)
+            except StartInProgressError:
+                if time.monotonic() > deadline:
+                    raise
+                await asyncio.sleep(_CLAIM_LOOK_SECONDS)
+
+
 class TaskTypesHandler(TasksApiHandler):
     """``api/task-types``: what can be started here."""
 
@@ -98,7 +116,7 @@ class TaskTypesHandler(TasksApiHandler):
     head = get
 
 
-class TaskTypeHandler(TasksApiHandler):
+class TaskTypeHandler(StartingHandler):
     """``api/tasks/{taskType}``: start, pause and resume, abort, and the stream of a task."""
 
     @web.authenticated
@@ -150,23 +168,12 @@ class TaskTypeHandler(TasksApiHandler):
         timeout = self.number("timeout", default=0.0, least=0.0)
         if self.query("timeout") and not timeout:
             raise BadParameterError("timeout", "must be more than 0 seconds.")
-        info, is_new = await self._start_or_find(
-            task_type, task_input, name=self.query("name") or None,
+        info, is_new = await self.make_or_find(
+            self.manager.start_or_find, task_type, task_input, name=self.query("name") or None,
             tags=[tag for tag in self.get_query_arguments("tag") if tag], timeout=timeout or None,
             retries=int(self.number("retries", default=0, least=0, integer=True)), interpreter=self.interpreter(),
-            origin={"server": self.tasks_app.address}, idempotency_key=self.request.headers.get("Idempotency-Key"))
+            origin={"server": self.tasks_app.address})
         self.answer_started(task_type, info.task_id, is_new)
-
-    async def _start_or_find(self, *arguments: Any, **options: Any) -> tuple[TaskInfo, bool]:
-        """In a thread. Who has to wait for another start with the same key waits here, and keeps no thread busy."""
-        deadline = time.monotonic() + _CLAIM_SECONDS
-        while True:
-            try:
-                return await asyncio.to_thread(self.manager.start_or_find, *arguments, **options, patience=0.0)
-            except StartInProgressError:
-                if time.monotonic() > deadline:
-                    raise
-                await asyncio.sleep(_CLAIM_LOOK_SECONDS)
 
 
 class TaskHandler(TasksApiHandler):
@@ -187,7 +194,7 @@ class TaskHandler(TasksApiHandler):
         self.set_status(204)
 
 
-class RestartHandler(TasksApiHandler):
+class RestartHandler(StartingHandler):
     """``…/{taskId}/restart``: a new task with the input of an ended one."""
 
     @web.authenticated
@@ -202,9 +209,10 @@ class RestartHandler(TasksApiHandler):
         if fresh.lower() not in _FLAGS:
             raise BadParameterError("fresh", f"must be true or false, not {fresh!r}.")
         await self.check_rights(task_type)
-        info = await asyncio.to_thread(self.manager.restart, folder.task_id, fresh=_FLAGS[fresh.lower()],
-                                       origin={"server": self.tasks_app.address})
-        self.answer_started(task_type, info.task_id)
+        info, is_new = await self.make_or_find(
+            self.manager.restart_or_find, folder.task_id, fresh=_FLAGS[fresh.lower()],
+            origin={"server": self.tasks_app.address})
+        self.answer_started(task_type, info.task_id, is_new)
 
 
 class UpdatesHandler(TasksApiHandler):

@@ -97,11 +97,15 @@ class Overview:
             reader.pending[task_id] = None
             reader.wake()
 
-    def _make(self, task_id: str) -> bytes:
+    def now(self, task_id: str) -> bytes:
+        """What is to be said of a task in this moment. It is not remembered: others may not have been told."""
         try:
-            data = _snapshot(summary(self._manager.info(task_id, recover=False)))
+            return _snapshot(summary(self._manager.info(task_id, recover=False)))
         except TaskNotFoundError:
-            data = frame(to_json({"type": "gone", "taskId": task_id}))
+            return frame(to_json({"type": "gone", "taskId": task_id}))
+
+    def _make(self, task_id: str) -> bytes:
+        data = self.now(task_id)
         for memory in (self._snapshots, self._made_at):
             memory.pop(task_id, None)  # the most recent stands last
         self._snapshots[task_id] = data
@@ -122,7 +126,8 @@ async def follow_overview(handler: TasksApiHandler) -> None:
             if handler.request.method == "HEAD":
                 return
             live = await asyncio.to_thread(overview.live)
-            await stream.send(b"".join([*live, _READY]))
+            early, reader.pending = reader.pending, {}  # told anew: what is known of them may be older than the list
+            await stream.send(b"".join([*live, _READY, *map(overview.now, early)]))
             while True:
                 while reader.pending:
                     changed, reader.pending = reader.pending, {}

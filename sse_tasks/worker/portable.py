@@ -171,6 +171,7 @@ def descendants(pid: int) -> list[Process]:
         below = psutil.Process(pid).children(recursive=True)
         if pid == os.getpid():
             orphans = [process for process in _seen.values() if process not in below and _is_alive(process)]
+            _seen.update((process.pid, process) for process in below)
             below += orphans + [child for orphan in orphans for child in orphan.children(recursive=True)]
             below = list(dict.fromkeys(below))
     except psutil.Error:
