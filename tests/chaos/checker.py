@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from .evidence import ENDED, Evidence, Run, Seen, Task
+from .promises import check_answers, check_forgotten, check_keys, check_overviews
 
 __all__ = ["check"]
 
@@ -47,7 +48,8 @@ def check(evidence: Evidence) -> list[str]:
     for seen in evidence.seen:
         faults += [f"client {seen.client} of task {seen.task_id}: {fault}" for fault in
                    check_seen(seen, evidence.tasks.get(seen.task_id))]
-    faults += check_answers(evidence)
+    for check_all in (check_answers, check_forgotten, check_keys, check_overviews):
+        faults += check_all(evidence)
     faults += [f"waiting/{name} is there, and nothing waits" for name in evidence.waiting]
     faults += [f"tasks/{name} was left behind" for name in evidence.unfinished]
     return faults
@@ -277,6 +279,8 @@ def check_seen(seen: Seen, task: Task | None) -> Iterator[str]:
         if seen.events:
             yield "the task is gone"
         return
+    if seen.done == "gone" and not task.is_forgotten:
+        yield "it was told that the task is not there, and it is"
     if seen.done == "never":
         yield f"it waited for the end and never saw it: {len(seen.events)} of {len(task.log)} updates came"
     is_kernel = seen.client.startswith("kernel")
@@ -316,18 +320,3 @@ def _may_skip(task: Task, begin: int, stop: int) -> bool:
     if task.log[-1][0] <= LONG_LOG_BYTES:
         return False
     return all(update["type"] == "progress" for _, _, update in task.log[begin:stop])
-
-
-def check_answers(evidence: Evidence) -> Iterator[str]:
-    """Each TaskInfo that a client was given said what the log says at its cursor."""
-    for answer in evidence.answers:
-        task = evidence.tasks.get(answer["task"])
-        if task is None:
-            yield f"task {answer['task']}: a client was told of it, and it is not there"
-            continue
-        update = next((update for cursor, _, update in task.log if cursor == answer["cursor"]), None)
-        if update is None:
-            yield f"task {answer['task']}: a client was told of cursor {answer['cursor']}, where no update ends"
-        elif update.get("status") != answer["status"]:
-            yield (f"task {answer['task']}: a client was told {answer['status']} at cursor {answer['cursor']}, where "
-                   f"the log says {update.get('status')}")

@@ -7,6 +7,14 @@ what was killed and asked.
     traces/<id>.jsonl     what the task's worker did (see ``workers/shapes.py``)
     seen/<client>.jsonl   {"task", "from_end"}, then {"after"} for each connection and {"id", "data"} for each event (a
                           kernel sees no lines: {"id", "status"}), at last {"done"}
+    overviews/<client>.jsonl  what the overview stream told: {"connect", "server"}, {"task", "cursor", "status", "at"}
+                          of a snapshot, {"ready"}, {"gone", "at"}, {"quiet"} where there was no more to come,
+                          {"broken"}; the values of those without "at" are moments
+    archive/<id>          what was there of a task before it was forgotten: further names of the same files
+    forgets.jsonl         {"task"}: who was to be forgotten
+    forgotten.jsonl       {"task", "at"}: what was answered to be
+    keys.jsonl            {"key", "type"} and perhaps {"restart_of", "fresh"}: which keys starts were sent with
+    keyed.jsonl           {"key", "task", "status"}: each answer that came to one
     kills.jsonl           {"kind", "pid", "task", "at"}
     asked.jsonl           {"task", "action", "at"}: what was sent, answered or not
     started.jsonl         {"task", "type"} and perhaps {"restart_of", "fresh"}: what was confirmed
@@ -39,6 +47,8 @@ class Run:
     attempt: int | None
     found: Any
     """``ctx.saved``."""
+    is_spawned: bool = False
+    """It is an interpreter of its own, not a fork."""
     emitting: list[int] = field(default_factory=list)
     emitted: set[int] = field(default_factory=set)
     saving: list[int] = field(default_factory=list)
@@ -72,6 +82,8 @@ class Task:
     runs: list[Run]
     overlaps: list[str]
     """What a run did after a later one had begun."""
+    is_forgotten: bool = False
+    """It is read from what was kept beside before."""
 
     @property
     def last(self) -> dict[str, Any]:
@@ -110,9 +122,31 @@ class Seen:
 
 
 @dataclass
+class Connection:
+    """What one connection to the overview stream told. Moments are seconds since 1970."""
+
+    client: str
+    server: str
+    began: float
+    snapshots: list[tuple[float, str, int, str]] = field(default_factory=list)
+    """When, of which task, at which cursor, in which status."""
+    ready: float | None = None
+    gone: list[tuple[float, str]] = field(default_factory=list)
+    quiet: bool = False
+    ended: float | None = None
+
+
+@dataclass
 class Evidence:
     tasks: dict[str, Task]
     seen: list[Seen]
+    overviews: list[Connection]
+    forgets: set[str]
+    forgotten: list[dict[str, Any]]
+    keys: list[dict[str, Any]]
+    keyed: list[dict[str, Any]]
+    traced: list[str]
+    """The tasks whose worker left a trace."""
     kills: list[dict[str, Any]]
     asked: list[dict[str, Any]]
     started: list[dict[str, Any]]
@@ -126,8 +160,18 @@ class Evidence:
 def read_evidence(home: Path) -> Evidence:
     tasks = home / "d" / "tasks"
     folders = [path for path in sorted(tasks.iterdir()) if not path.name.startswith(".")]
+    kept = [path for path in sorted((home / "archive").glob("*")) if not (tasks / path.name).exists()]
+    read = {path.name: read_task(path, home / "traces" / f"{path.name}.jsonl") for path in (*folders, *kept)}
+    for path in kept:
+        read[path.name].is_forgotten = True
     return Evidence(
-        tasks={path.name: read_task(path, home / "traces" / f"{path.name}.jsonl") for path in folders},
+        tasks=read,
+        overviews=[one for path in sorted((home / "overviews").glob("*.jsonl")) for one in read_overview(path)],
+        forgets={line["task"] for line in read_lines(home / "forgets.jsonl")},
+        forgotten=list(read_lines(home / "forgotten.jsonl")),
+        keys=list(read_lines(home / "keys.jsonl")),
+        keyed=list(read_lines(home / "keyed.jsonl")),
+        traced=sorted(path.stem for path in (home / "traces").glob("*.jsonl")),
         seen=[seen for path in sorted((home / "seen").glob("*.jsonl")) if (seen := read_seen(path)) is not None],
         kills=list(read_lines(home / "kills.jsonl")),
         asked=list(read_lines(home / "asked.jsonl")),
@@ -267,3 +311,23 @@ def read_seen(path: Path) -> Seen | None:
         elif "done" in line:
             seen.done = line["done"]
     return seen
+
+
+def read_overview(path: Path) -> list[Connection]:
+    found: list[Connection] = []
+    for line in read_lines(path):
+        if "connect" in line:
+            found.append(Connection(path.stem, line["server"], line["connect"]))
+            continue
+        one = found[-1]
+        if "cursor" in line:
+            one.snapshots.append((line["at"], line["task"], line["cursor"], line["status"]))
+        elif "ready" in line:
+            one.ready = line["ready"]
+        elif "gone" in line:
+            one.gone.append((line["at"], line["gone"]))
+        elif "quiet" in line:
+            one.quiet = True
+        elif "broken" in line:
+            one.ended = line["broken"]
+    return found

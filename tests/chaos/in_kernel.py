@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 import threading
 from pathlib import Path
@@ -12,7 +11,7 @@ from sse_tasks.errors import SseTasksError
 from sse_tasks.following import Updates
 from sse_tasks.task_manager import default_manager
 
-__all__ = ["ask", "follow", "info", "restart", "start"]
+__all__ = ["ask", "follow", "forget", "info", "restart", "start"]
 
 
 def _answer(call: Any, *args: Any, **options: Any) -> str:
@@ -24,9 +23,7 @@ def _answer(call: Any, *args: Any, **options: Any) -> str:
 
 
 def start(task_type: str, input: dict[str, Any], options: dict[str, Any]) -> str:
-    call = default_manager().start
-    known = {name: value for name, value in options.items() if name in inspect.signature(call).parameters}
-    return _answer(call, task_type, input, **known)
+    return _answer(default_manager().start, task_type, input, **options)
 
 
 def ask(task_id: str, action: Any) -> str:
@@ -37,9 +34,16 @@ def info(task_id: str) -> str:
     return _answer(default_manager().info, task_id)
 
 
-def restart(task_id: str, fresh: bool) -> str:
-    call = getattr(default_manager(), "restart", None)
-    return _answer(call, task_id, fresh=fresh) if call else json.dumps({"code": "missing", "message": ""})
+def restart(task_id: str, fresh: bool, key: str | None) -> str:
+    return _answer(default_manager().restart, task_id, fresh=fresh, idempotency_key=key)
+
+
+def forget(task_id: str) -> str:
+    try:
+        default_manager().forget(task_id)
+    except SseTasksError as error:
+        return json.dumps({"code": error.code, "message": str(error)})
+    return "{}"
 
 
 def follow(task_id: str, path: str) -> str:

@@ -13,7 +13,7 @@ from .peers import Kernel, Server
 from .processes import Process
 from .world import World
 
-__all__ = ["KINDS", "killer"]
+__all__ = ["KINDS", "kill_soon", "killer"]
 
 KINDS = {"runner": 8, "keeper": 5, "forkserver": 2, "spare": 1, "server": 2, "kernel": 2}
 """What is killed, and how often in relation to the others."""
@@ -24,7 +24,6 @@ EVERY_SECONDS = 1.5
 async def killer(world: World) -> None:
     """Kills something, again and again."""
     chance = world.random("killer")
-    revivals: set[asyncio.Task[None]] = set()
     while not world.is_closing:
         await asyncio.sleep(chance.expovariate(1 / EVERY_SECONDS))
         kind = chance.choices(list(KINDS), list(KINDS.values()))[0]
@@ -32,16 +31,25 @@ async def killer(world: World) -> None:
             peers: list[Server | Kernel] = [*(world.servers if kind == "server" else world.kernels)]
             peer = chance.choice(peers)
             if peer.is_up:
-                revival = asyncio.create_task(_kill_and_revive(world, kind, peer, chance))
-                revivals.add(revival)
-                revival.add_done_callback(revivals.discard)
+                kill_soon(world, kind, peer, chance)
         else:
             await asyncio.to_thread(_kill_process, world, kind, chance)
-    for revival in list(revivals):
+    for revival in list(world.revivals):
         await revival
 
 
-async def _kill_and_revive(world: World, kind: str, peer: Server | Kernel, chance: random.Random) -> None:
+def kill_soon(world: World, kind: str, peer: Server | Kernel, chance: random.Random, seconds: float = 0.0) -> None:
+    """Kills a server or kernel after so long, and starts it again."""
+    revival = asyncio.create_task(_kill_and_revive(world, kind, peer, chance, seconds))
+    world.revivals.add(revival)
+    revival.add_done_callback(world.revivals.discard)
+
+
+async def _kill_and_revive(world: World, kind: str, peer: Server | Kernel, chance: random.Random,
+                           seconds: float) -> None:
+    await asyncio.sleep(seconds)  # chance itself
+    if not peer.is_up:
+        return
     number = signal.SIGTERM if chance.random() < 0.2 else signal.SIGKILL
     pause = chance.uniform(0, 2)
     _note(world, kind, peer.pid, None)
@@ -58,13 +66,14 @@ def _kill_process(world: World, kind: str, chance: random.Random) -> None:
     find: dict[str, Callable[[], list[Process]]] = {
         "runner": lambda: [one for one in there if one.is_runner and any(
             other.is_keeper and other.pid == one.parent for other in there)],
-        "keeper": lambda: [one for one in there if one.is_keeper],
+        "keeper": lambda: list(processes.keepers(there)),
         "forkserver": lambda: processes.forkservers(there),
         "spare": lambda: processes.spares(there),
     }
     if victims := sorted(find[kind](), key=lambda one: one.pid):
         victim = chance.choice(victims)
-        _note(world, kind, victim.pid, victim.task_id or None)  # before: who sees its effect finds it in the books
+        task_id = processes.keepers(there).get(victim, victim.task_id)
+        _note(world, kind, victim.pid, task_id or None)  # before: who sees its effect finds it in the books
         processes.kill(victim)
 
 

@@ -16,8 +16,9 @@ import time
 from collections.abc import Iterable
 
 from . import processes
-from .clients import Stream
 from .evidence import ENDED, read_lines, read_task
+from .overviews import OverviewClient
+from .streams import Stream
 from .world import MAX_RUNNING, World, last_update
 
 __all__ = ["Monitor"]
@@ -36,6 +37,7 @@ class Monitor:
         self._keepers_since: dict[int, float] = {}
         self._waits_since: dict[str, float] = {}
         self._behind_since: dict[tuple[int, int], float] = {}
+        self._untold_since: dict[tuple[str, str, int], float] = {}
         self._checked: set[str] = set()
 
     async def run(self) -> None:
@@ -50,6 +52,7 @@ class Monitor:
         self._look_for_late_answers()
         self._look_at_the_queue()
         self._look_at_streams()
+        self._look_at_overviews()
 
     def _read(self) -> None:
         """The last updates of the tasks that had not ended when they were looked at before."""
@@ -63,6 +66,8 @@ class Monitor:
             if name in known:
                 continue
             update, _ = last_update(world.tasks_dir / name / "events.jsonl")
+            if not update and not (world.tasks_dir / name).exists():
+                continue  # forgotten between the two looks
             if update.get("status") in ENDED:
                 world.ended.append(name)
                 world.live.pop(name, None)
@@ -124,16 +129,32 @@ class Monitor:
     def _look_at_streams(self) -> None:
         behind = {}
         for number, stream in enumerate(Stream.all):
-            if stream.is_done or stream.connected_since is None or stream.is_slow:
+            connected_since = stream.connected_since  # once: this is another thread
+            if stream.is_done or connected_since is None or stream.is_slow:
                 continue
             _, end = last_update(self._world.tasks_dir / stream.task_id / "events.jsonl")
             if stream.cursor < end:
                 key = (number, stream.cursor)
-                behind[key] = since = max(self._behind_since.get(key, time.monotonic()), stream.connected_since)
+                behind[key] = since = max(self._behind_since.get(key, time.monotonic()), connected_since)
                 if time.monotonic() - since > LATE_SECONDS:
                     self._world.fault(f"client http-{number + 1} of task {stream.task_id} has stood at cursor "
                                       f"{stream.cursor} for {LATE_SECONDS:g} s; the log ends at {end}")
         self._behind_since = behind
+
+    def _look_at_overviews(self) -> None:
+        """Whoever holds the overview stream is told of each live task, and of the last of each that it was told of."""
+        untold = {}
+        for client in OverviewClient.all:
+            if not client.is_ready:
+                continue
+            late = {task_id: cursor for task_id, (cursor, _) in client.behind().items()}
+            for task_id, cursor in (late | dict.fromkeys(client.missing(), 0)).items():
+                key = (client.name, task_id, cursor)
+                untold[key] = since = max(self._untold_since.get(key, time.monotonic()), client.ready_since)
+                if time.monotonic() - since > LATE_SECONDS and client.is_ready:
+                    self._world.fault(f"{client.name} has been told nothing of task {task_id} behind cursor {cursor} "
+                                      f"for {LATE_SECONDS:g} s", f"untold {key}")
+        self._untold_since = untold
 
     # -- afterwards ----------------------------------------------------------------------------------------------
 
@@ -148,7 +169,8 @@ class Monitor:
                 for pid, began, marked in run.children:
                     if processes.began(pid) != began:
                         continue
-                    if not marked and {run.keeper, run.forkserver} <= killed:
+                    if not marked and ({run.keeper, run.forkserver} <= killed
+                                       or (run.is_spawned and {run.keeper, run.pid} & killed)):
                         world.totals["processes without a mark that nobody could find"] += 1
                     else:
                         world.fault(f"task {task.task_id}: process {pid}, which its worker had started, is there")

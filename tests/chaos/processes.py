@@ -9,9 +9,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Process", "began", "forkservers", "kill", "living", "spares"]
+__all__ = ["Process", "began", "forkservers", "keepers", "kill", "living", "spares"]
 
 MARK = b"SSE_TASK_ID="
+KEEPER_MODULE, RUNNER_MODULE = "sse_tasks.worker.keeper_process", "sse_tasks.worker.runner_process"
+"""What a new interpreter was started as, where it is no fork with a title."""
 
 
 @dataclass(frozen=True)
@@ -24,17 +26,18 @@ class Process:
 
     @property
     def is_keeper(self) -> bool:
-        return self.command.startswith("sse-task keeper ")
+        return self.command.startswith("sse-task keeper ") or KEEPER_MODULE in self.command
 
     @property
     def is_runner(self) -> bool:
-        return self.command.startswith("sse-task ") and not self.is_keeper
+        return (self.command.startswith("sse-task ") and not self.is_keeper) or RUNNER_MODULE in self.command
 
     @property
     def task_id(self) -> str:
         """The task that it says it belongs to, by its title or its mark."""
         words = self.command.split()
-        return words[-1] if self.command.startswith("sse-task ") and len(words) > 2 else self.mark.strip("0")
+        return words[-1] if self.command.startswith("sse-task ") and len(words) > 2 else (
+            self.mark if self.mark.strip("0") else "")
 
     def __str__(self) -> str:
         return f"{self.pid} (parent {self.parent}) {self.command[:120]!r}"
@@ -76,6 +79,16 @@ def spares(processes: Iterable[Process]) -> list[Process]:
     """What forkservers have forked and has no task yet: keepers, runners, describers."""
     alike = {process.pid: process for process in processes if _is_forkserver_like(process)}
     return [process for process in alike.values() if process.parent in alike]
+
+
+def keepers(processes: Iterable[Process]) -> dict[Process, str]:
+    """Those that keep a task, and which. One that is a new interpreter has no title: its runner says it."""
+    processes = list(processes)
+    found = {process: process.task_id for process in processes if process.is_keeper}
+    for process in processes:
+        if process.is_runner:
+            found |= {keeper: process.task_id for keeper in found if keeper.pid == process.parent}
+    return {keeper: task_id for keeper, task_id in found.items() if task_id}
 
 
 def began(pid: int) -> str | None:

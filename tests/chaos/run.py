@@ -21,11 +21,13 @@ from pathlib import Path
 from . import processes
 from .build import BREAKS, ROOT
 from .checker import check
-from .clients import Stream, ask, controller, list_all, starter
+from .clients import ask, controller, list_all, starter
 from .evidence import read_evidence
 from .killers import killer
 from .monitor import Monitor
+from .overviews import OverviewClient
 from .peers import PeerGone
+from .streams import Stream
 from .world import World
 
 TELL_SECONDS = 10.0
@@ -43,6 +45,9 @@ async def chaos(world: World, minutes: float) -> None:
     _say(world, began, "up")
     actors = [asyncio.create_task(actor) for actor in (
         starter(world), controller(world, "controller 1"), controller(world, "controller 2"), killer(world))]
+    overviews = [OverviewClient(world, number) for number in (1, 2)]
+    for overview in overviews:
+        overview.begin()
     others = [asyncio.create_task(monitor.run()), asyncio.create_task(_tell(world, began))]
     try:
         while time.monotonic() - began < minutes * 60 and len(world.faults) < MOST_FAULTS:
@@ -56,6 +61,7 @@ async def chaos(world: World, minutes: float) -> None:
         _say(world, began, "stopping")
         await _end_tasks(world)
         await _end_streams(world)
+        await asyncio.gather(*(overview.finish() for overview in overviews))
         with contextlib.suppress(PeerGone):  # none is killed any more
             await world.servers[0].kill()
             await world.servers[0].start()
@@ -67,7 +73,7 @@ async def chaos(world: World, minutes: float) -> None:
     await asyncio.to_thread(monitor.look)
     await _stop_peers(world, monitor)
     _say(world, began, "stopped")
-    for what in ("starts", "updates seen"):
+    for what in ("starts", "updates seen", "snapshots seen"):
         if not world.totals[what]:
             world.fault(f"a run without {what} shows nothing")
 

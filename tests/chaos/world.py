@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import random
@@ -59,7 +60,7 @@ class World:
     def __init__(self, seed: int, broken: str | None, source: Path) -> None:
         self.seed = seed
         self.home = Path(tempfile.mkdtemp(prefix="sc-", dir="/tmp" if os.path.isdir("/tmp") else None))
-        for name in ("root", "traces", "seen", "t", "c"):
+        for name in ("root", "traces", "seen", "overviews", "archive", "t", "c"):
             (self.home / name).mkdir()
         code = make_copy(self.home / "code", broken, source)
         workers = self.home / "workers"
@@ -74,13 +75,22 @@ class World:
             "SSE_TASKS_RUNTIME_DIR": str(self.home / "r"), "SSE_TASKS_WORKERS": str(workers),
             "TMPDIR": str(self.home / "t"), "CHAOS_TRACES": str(self.home / "traces")}
         self.servers = [Server(name, self.home, environ) for name in "ab"]
-        # A variable that counts at exec: the second kernel has a forkserver of its own.
+        # A variable that counts at exec: the second kernel has a forkserver of its own, which starts new interpreters.
         self.kernels = [Kernel(name, self.home, environ | extra)
-                        for name, extra in (("a", {}), ("b", {"LC_CHAOS": "b"}))]
+                        for name, extra in (("a", {}), ("b", {"LC_CHAOS": "b", "SSE_TASKS_START_METHOD": "spawn"}))]
         self.tasks_dir = self.home / "d" / "tasks"
         self._books: dict[str, TextIO] = {}
         self.types: dict[str, str] = {}
-        """The tasks whose start was confirmed, and the type of each."""
+        """The types of tasks."""
+        self.confirmed: set[str] = set()
+        """Those whose start has been answered."""
+        self.forgetting: set[str] = set()
+        """Those that somebody was asked to forget."""
+        self.forgotten: set[str] = set()
+        """Those of which it was answered that they are forgotten."""
+        self.keys = 0
+        self.revivals: set[asyncio.Task[None]] = set()
+        """Of servers and kernels that were killed."""
         self.live: dict[str, dict[str, Any]] = {}
         """The last updates of the tasks that have not ended, as the monitor saw them."""
         self.ended: list[str] = []
@@ -88,8 +98,6 @@ class World:
         self.faults: list[str] = []
         self._told: set[str] = set()
         self.killed_at: dict[str, float] = {}
-        self.has_retries = True
-        self.has_restart = True
         self.is_closing = False
 
     def random(self, actor: str) -> random.Random:
@@ -111,6 +119,7 @@ class World:
 
     def note_start(self, task_id: str, task_type: str, **more: Any) -> None:
         self.types[task_id] = task_type
+        self.confirmed.add(task_id)
         self.totals["starts"] += 1
         self.note("started", task=task_id, type=task_type, at=time.time(), **more)
 
@@ -122,6 +131,10 @@ class World:
             except (OSError, ValueError, KeyError):
                 return None
         return self.types[task_id]
+
+    def last_cursor(self, task_id: str) -> int:
+        """Where its log ends; 0 where there is none."""
+        return last_update(self.tasks_dir / task_id / "events.jsonl")[1]
 
     def has_ended(self, task_id: str) -> bool:
         return last_update(self.tasks_dir / task_id / "events.jsonl")[0].get("status") in ENDED

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import shutil
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,19 +19,30 @@ from ..chaos.world import last_update
 
 TASK = "1" * 26
 AGAIN = "2" * 26
+GONE = "4" * 26
 RUNNER, KEEPER, FORKSERVER = 101, 100, 99
 ITEM_BYTES = 22  # of a line of items.jsonl
 
 
+AT = datetime.fromisoformat("2026-11-24T10:00:00.000Z").timestamp()
+
+
+def claim(key: str) -> str:
+    return hashlib.sha256(f"chaos-steps\0{key}".encode()).hexdigest()
+
+
 class Book:
-    """A run's folder that is written by hand: two attempts of one task, and a task that was restarted from it."""
+    """A run's folder that is written by hand: two attempts of one task, a task that was restarted from it with a key,
+    and one that was forgotten."""
 
     def __init__(self, home: Path) -> None:
         self.home = home
-        for folder in (f"d/tasks/{TASK}", f"d/tasks/{AGAIN}", "d/waiting", "traces", "seen"):
+        for folder in (f"d/tasks/{TASK}", f"d/tasks/{AGAIN}", f"archive/{GONE}", "d/waiting", "traces", "seen",
+                       "overviews"):
             (home / folder).mkdir(parents=True)
-        for task_id, more in ((TASK, {"retries": 1}), (AGAIN, {"restartOf": TASK})):
+        for task_id, more in ((TASK, {"retries": 1}), (AGAIN, {"restartOf": TASK, "claim": claim("key-1")})):
             self.write(f"d/tasks/{task_id}/task.json", [{"taskId": task_id, "taskType": "chaos-steps", **more}])
+        self.write(f"archive/{GONE}/task.json", [{"taskId": GONE, "taskType": "chaos-plain"}])
         self.log = [
             self.update("idle", "status"),
             self.update("running", "status", startedAt="2026-11-24T10:00:01.000Z"),
@@ -60,21 +74,33 @@ class Book:
             ["start", "r3", 301, 300, FORKSERVER, 1, {"next": 2}], ["emitting", "r3", 2], ["emitted", "r3", 2],
             ["returned", "r3", 3]]
         self.again_result: Any = 3
+        self.gone_log = [
+            self.update("idle", "status", taskId=GONE),
+            self.update("running", "status", taskId=GONE, startedAt="2026-11-24T10:00:01.000Z"),
+            self.update("completed", "result", taskId=GONE, result="plain", startedAt="2026-11-24T10:00:01.000Z",
+                        timestamp="2026-11-24T10:00:02.000Z"),
+        ]
+        self.forgets = [{"task": GONE}]
+        self.forgotten: list[dict[str, Any]] = [{"task": GONE, "at": AT + 20}]
+        self.keys = [{"key": "key-1", "type": "chaos-steps", "restart_of": TASK, "fresh": False},
+                     {"key": "key-2", "type": "chaos-steps"}]
+        self.keyed = [{"key": "key-1", "task": AGAIN, "status": 201}, {"key": "key-1", "task": AGAIN, "status": 200}]
+        self.overview: list[dict[str, Any]] | None = None
         self.seen: list[dict[str, Any]] | None = None
         self.kernel: list[dict[str, Any]] | None = None
         self.kills = [{"kind": "runner", "pid": RUNNER, "task": TASK, "at": 0}]
         self.asked = [{"task": TASK, "action": "abort", "at": 0}]
-        self.started = [{"task": TASK}, {"task": AGAIN}]
+        self.started = [{"task": TASK, "at": AT}, {"task": AGAIN, "at": AT + 60}, {"task": GONE, "at": AT}]
         self.answers: list[dict[str, Any]] = []
 
     @staticmethod
     def update(status: str, kind: str, **more: Any) -> dict[str, Any]:
         return {"type": kind, "taskId": TASK, "timestamp": "2026-11-24T10:00:00.000Z", "status": status} | more
 
-    def events(self) -> list[tuple[int, bytes]]:
-        """The log's cursors and lines."""
+    def events(self, log: list[dict[str, Any]] | None = None) -> list[tuple[int, bytes]]:
+        """A log's cursors and lines; those of the first task."""
         found, cursor = [], 0
-        for update in self.log:
+        for update in self.log if log is None else log:
             line = json.dumps(update).encode()
             cursor += len(line) + 1
             found.append((cursor, line))
@@ -85,6 +111,23 @@ class Book:
         events = [{"id": cursor, "data": line.decode()} for cursor, line in self.events()]
         return [{"task": TASK, "from_end": False}, {"after": 0}, *events[:3], {"after": events[2]["id"]}, *events[3:],
                 {"done": "end"}]
+
+    def told(self) -> list[dict[str, Any]]:
+        """What a client of the overview stream was told, over two connections."""
+        cursors = [cursor for cursor, _ in self.events()]
+        gone = [cursor for cursor, _ in self.events(self.gone_log)]
+        again = self.events(self.again_log)[-1][0]
+        return [{"connect": AT + 0.5, "server": "a"}, self.snapshot(TASK, cursors[0], "idle", 0.6),
+                self.snapshot(GONE, gone[0], "idle", 0.6), {"ready": AT + 0.7},
+                self.snapshot(TASK, cursors[2], "running", 2), self.snapshot(GONE, gone[2], "completed", 3),
+                self.snapshot(TASK, cursors[-1], self.log[-1]["status"], 9), {"gone": GONE, "at": AT + 20},
+                {"broken": AT + 50},
+                {"connect": AT + 59, "server": "b"}, {"ready": AT + 60},
+                self.snapshot(AGAIN, again, "completed", 62), {"quiet": AT + 70}, {"broken": AT + 70}]
+
+    @staticmethod
+    def snapshot(task_id: str, cursor: int, status: str, after: float) -> dict[str, Any]:
+        return {"task": task_id, "cursor": cursor, "status": status, "at": AT + after}
 
     def write(self, name: str, lines: list[Any], text: str = "") -> None:
         (self.home / name).write_text("".join(json.dumps(line) + "\n" for line in lines) + text)
@@ -101,13 +144,18 @@ class Book:
         self.write(f"{again}/items.jsonl", self.again_items)
         if self.again_result is not None:
             self.write(f"{again}/result.json", [self.again_result])
+        self.write(f"archive/{GONE}/events.jsonl", self.gone_log)
+        self.write(f"archive/{GONE}/result.json", ["plain"])
+        self.write(f"traces/{GONE}.jsonl", [["start", "r4", 401, 400, FORKSERVER, None, None, True],
+                                            ["returned", "r4", "plain"]])
+        self.write("overviews/overview-1.jsonl", self.told() if self.overview is None else self.overview)
         self.write(f"traces/{TASK}.jsonl", self.trace)
         self.write(f"traces/{AGAIN}.jsonl", self.again_trace)
         self.write("seen/http-1.jsonl", self.stream() if self.seen is None else self.seen)
         kernel = [{"task": TASK, "from_end": False}, *({"id": cursor, "status": json.loads(line).get("status", "idle")}
                                                       for cursor, line in self.events()), {"done": "end"}]
         self.write("seen/kernel-a-1.jsonl", kernel if self.kernel is None else self.kernel)
-        for name in ("kills", "asked", "started", "answers"):
+        for name in ("kills", "asked", "started", "answers", "forgets", "forgotten", "keys", "keyed"):
             self.write(f"{name}.jsonl", getattr(self, name))
         return check(read_evidence(self.home))
 
@@ -118,7 +166,7 @@ def book(tmp_path: Path) -> Book:
 
 
 def test_a_run_without_a_fault_has_none(book: Book) -> None:
-    """Attempts, a pause, a restart, an abort, a reconnect: all as it has to be."""
+    """Attempts, a pause, a restart with a key, an abort, a reconnect, a task forgotten: all as it has to be."""
     book.answers = [{"task": TASK, "status": "paused", "cursor": book.events()[4][0]}]
 
     assert book.faults() == []
@@ -289,7 +337,105 @@ def seen_while_it_ran(book: Book) -> None:
     book.write("faults.jsonl", [{"fault": "a process of a task that has ended is there"}])
 
 
+def lost_without_a_wish(book: Book) -> None:
+    book.forgets, book.forgotten = [], []
+
+
+def lost_whole(book: Book) -> None:
+    shutil.rmtree(book.home / f"d/tasks/{AGAIN}")
+    book.faults = lambda: check(read_evidence(book.home))  # type: ignore[method-assign]
+    book.write(f"traces/{AGAIN}.jsonl", book.again_trace)
+
+
+def forgotten_and_there(book: Book) -> None:
+    book.forgets.append({"task": AGAIN})
+    book.forgotten.append({"task": AGAIN, "at": AT + 80})
+
+
+def forgotten_twice(book: Book) -> None:
+    book.forgotten.append({"task": GONE, "at": AT + 21})
+
+
+def told_gone_and_there(book: Book) -> None:
+    book.seen = [*book.stream()[:5], {"done": "gone"}]
+
+
+def written_after_it_was_forgotten(book: Book) -> None:
+    book.gone_log.append(book.gone_log[1])
+
+
+def two_of_one_key(book: Book) -> None:
+    book.write(f"d/tasks/{TASK}/task.json", [{"taskId": TASK, "taskType": "chaos-steps", "retries": 1,
+                                              "claim": claim("key-1")}])
+
+
+def answer_of_another_key(book: Book) -> None:
+    book.keyed.append({"key": "key-2", "task": AGAIN, "status": 200})
+
+
+def two_new_ones(book: Book) -> None:
+    book.keyed[1]["status"] = 201
+
+
+def key_of_another_restart(book: Book) -> None:
+    book.keys[0]["restart_of"] = GONE
+
+
+def key_of_nobody(book: Book) -> None:
+    book.keys, book.keyed = [], []
+
+
+def overview_tells_otherwise(book: Book) -> None:
+    book.overview = book.told()
+    book.overview[4]["status"] = "paused"
+
+
+def overview_goes_back(book: Book) -> None:
+    book.overview = book.told()
+    book.overview.insert(7, book.overview[4])
+
+
+def overview_lacks_what_lives(book: Book) -> None:
+    book.overview = book.told()
+    del book.overview[1]
+
+
+def overview_stops_before_the_end(book: Book) -> None:
+    book.overview = book.told()
+    book.overview[-3] |= {"cursor": book.events(book.again_log)[1][0], "status": "running"}
+
+
+def overview_tells_of_nobody(book: Book) -> None:
+    book.overview = book.told()
+    book.overview[1]["task"] = "3" * 26
+
+
+def overview_forgets_to_say_gone(book: Book) -> None:
+    book.overview = book.told()
+    del book.overview[7]
+
+
+def overview_says_gone_of_one_that_is_there(book: Book) -> None:
+    book.overview = book.told()
+    book.overview[7]["gone"] = TASK
+
+
+def overview_brings_back_what_is_gone(book: Book) -> None:
+    book.overview = book.told()
+    book.overview.insert(8, book.overview[5] | {"at": AT + 30})
+
+
 @pytest.mark.parametrize("spoil,words", [
+    (lost_without_a_wish, "nobody wanted it to be forgotten"), (lost_whole, "its worker ran, and it is not there"),
+    (forgotten_and_there, "it was forgotten, and it is there"), (forgotten_twice, "forgotten 2 times"),
+    (told_gone_and_there, "is not there, and it is"), (written_after_it_was_forgotten, "behind its terminal update"),
+    (two_of_one_key, "it made 2 tasks"), (answer_of_another_key, "was not made with it"),
+    (two_new_ones, "several were told"), (key_of_another_restart, "it was to restart"),
+    (key_of_nobody, "a key that nobody sent"), (overview_tells_otherwise, "the log says otherwise"),
+    (overview_goes_back, "and before at"), (overview_lacks_what_lives, "which lived"),
+    (overview_stops_before_the_end, "all was quiet"), (overview_tells_of_nobody, "which is not there"),
+    (overview_forgets_to_say_gone, "not told that task"), (overview_says_gone_of_one_that_is_there, "nobody wanted"),
+    (overview_brings_back_what_is_gone, "came back"),
     (second_end, "2 terminal updates"), (late_progress, "behind its terminal update"), (no_end, "has not ended"),
     (back_to_idle, "from running (started) to idle"), (half_a_picture, "no full picture"),
     (completed_at_once, "(not started) to completed"),

@@ -32,7 +32,7 @@ class Trace:
         path = os.path.join(os.environ["CHAOS_TRACES"], f"{task_id}.jsonl")
         self._fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self.say("start", os.getpid(), os.getppid(), _parent_of(os.getppid()), ctx.attempt if ctx else None,
-                 ctx.saved if ctx else None)
+                 ctx.saved if ctx else None, b"runner_process" in Path("/proc/self/cmdline").read_bytes())
 
     def say(self, kind: str, *what: Any) -> None:
         os.write(self._fd, (json.dumps([kind, self._run, *what]) + "\n").encode())
