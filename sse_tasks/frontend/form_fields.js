@@ -3,7 +3,8 @@
 // A field has: node, path, read() → undefined where it was left alone, else the value, faults(isFinal) → [{path,
 // message}] (what is missing counts only in the end), fill(value) → whether it can show it, and hear(faults), which shows
 // those that are its own.
-import { childPath, faultOf, optionsOf, resolved } from './schema_check.js';
+import { LONG_LIST, choiceSearch } from './choice_search.js';
+import { childPath, countedOf, faultOf, optionsOf, resolved } from './schema_check.js';
 import { element, write } from './elements.js';
 
 const NUMBER = /^[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?$/;
@@ -67,7 +68,10 @@ function anything(text, schema, root) {
   return meant.find((value) => !faultOf(schema, value, root)) ?? meant[0];
 }
 
-/** The control and how it is read and filled, by what kind of value it is for. */
+/**
+ * The control and how it is read and filled, by what kind of value it is for.
+ * @returns {{control: any, beside?: HTMLElement, read: () => any, fill: (value: any) => boolean}}
+ */
 function controlOf({ kind, schema, isNullable }, { id, root, isRequired, standard, whole }) {
   const placeholder = standard === undefined ? '' : standard === null ? 'none' : typeof standard === 'string' ? standard : JSON.stringify(standard);
   const attributes = { id, placeholder, autocomplete: 'off', spellcheck: 'false' };
@@ -91,6 +95,7 @@ function controlOf({ kind, schema, isNullable }, { id, root, isRequired, standar
     const values = kind === 'flag' ? [true, false] : schema.enum;
     const name = (value) => (value === true ? 'yes' : value === false ? 'no' : String(value));
     const none = isRequired ? 'Choose…' : standard === undefined || standard === null ? 'none' : `${name(standard)} (default)`;
+    if (values.length > LONG_LIST) return choiceSearch(values, name, { ...attributes, placeholder: none });
     const control = element('select', 'Form-input', { id }, element('option', '', { value: '' }, none),
       ...values.map((value, index) => element('option', '', { value: index }, name(value))));
     return { control, read: () => (control.value === '' ? undefined : values[control.value]),
@@ -143,6 +148,7 @@ function controlOf({ kind, schema, isNullable }, { id, root, isRequired, standar
 function helpOf(kind, schema, value) {
   const words = [schema.description ?? value.description ?? ''];
   if (kind === 'number') words.push(rangeOf(value));
+  if (kind === 'choice' && value.enum.length > LONG_LIST) words.push(`One of ${countedOf(value.enum)}: type a part of it`);
   if (kind === 'lines') words.push('One a line.');
   if (kind === 'json') words.push(`As JSON: ${value.type === 'array' ? '[…]' : value.type === 'object' ? '{"name": …}' : '…'}`);
   return words.filter(Boolean).map((part) => part.replace(/\.?$/, '.')).map((part) => part.charAt(0).toUpperCase() + part.slice(1)).join(' ');
@@ -158,7 +164,7 @@ function makeField(name, given, root, path, isRequired, within) {
   }
   fieldCount += 1;
   const id = `sse-tasks-field-${fieldCount}`;
-  const { control, read, fill } = controlOf(shape, { id, root, isRequired, standard: schema.default, whole: schema });
+  const { control, beside = '', read, fill } = controlOf(shape, { id, root, isRequired, standard: schema.default, whole: schema });
   const help = element('div', 'Form-help', { id: `${id}-help` }, helpOf(shape.kind, schema, shape.schema));
   const wrong = element('div', 'Form-wrong', { id: `${id}-wrong`, role: 'status' });
   control.setAttribute('aria-describedby', `${id}-wrong ${id}-help`);
@@ -166,7 +172,7 @@ function makeField(name, given, root, path, isRequired, within) {
   const label = element('label', 'Form-label', { for: id, title: path }, labelOf(name, schema));
   if (isRequired) label.append(element('span', 'Form-required', { 'aria-hidden': 'true' }, ' required'));
   const isCheck = control.type === 'checkbox';
-  const node = element('div', `Form-field${isCheck ? ' sse-mod-check' : ''}`, { 'data-path': path }, ...(isCheck ? [control, label] : [label, control]), wrong, help);
+  const node = element('div', `Form-field${isCheck ? ' sse-mod-check' : ''}`, { 'data-path': path }, ...(isCheck ? [control, label] : [label, control]), beside, wrong, help);
   if (!help.textContent) help.hidden = true;
   return {
     node, path, read, fill,

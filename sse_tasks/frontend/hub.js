@@ -3,12 +3,13 @@
 // browser has six connections to a server, and a stream holds one.
 import { Alarm } from './alarm.js';
 import { readEvents } from './event_reader.js';
-import { JupyterServer, Refused, settings } from './server.js';
+import { JupyterServer, Refused, refusal, settings } from './server.js';
 
 /** Of the interface below: JupyterLab's modules and the widget's joined copy share the hub that they find on `window`. */
 const HUB_VERSION = 3;
 const RETRY_MS = { first: 1000, longest: 30_000 };
-const SIGNED_OUT_MS = 30_000;
+/** Signed out, or not allowed: one may sign in in another tab. */
+const REFUSED_MS = 30_000;
 /** A stream that isn't ready and without a byte for so long is held back by something on the way: then the server is asked instead. */
 const FIRST_BYTE_MS = 5000;
 /** The server sends a comment after 10 s without a byte; three missing ones are a dead connection (a laptop slept). */
@@ -98,7 +99,7 @@ class PageHub extends JupyterServer {
 
   /** Whoever comes is a reason to try at once. */
   begin() {
-    if (this.connection === 'signed-out' || this.connection === 'absent') this.reconnect();
+    if (['signed-out', 'forbidden', 'absent'].includes(this.connection)) this.reconnect();
     else queueMicrotask(() => this.refresh());
   }
 
@@ -208,9 +209,10 @@ class PageHub extends JupyterServer {
         this.leave();
         return;
       }
-      if (response.type === 'opaqueredirect' || response.status === 401 || response.status === 403) {
-        this.say('signed-out');
-        wait = SIGNED_OUT_MS;
+      const refused = response.type === 'opaqueredirect' || [401, 403].includes(response.status) ? await refusal(response) : undefined;
+      if (refused) {
+        this.say(refused.isAboutWho);
+        wait = REFUSED_MS;
       } else if (!response.ok || !response.headers.get('Content-Type')?.startsWith('text/event-stream')) {
         throw new Refused(response.status);
       } else {
@@ -347,7 +349,7 @@ class PageHub extends JupyterServer {
       } while (after);
     } catch (error) {
       if (error.status === 404) return 'absent';
-      return error.status === 401 || error.status === 403 ? 'signed-out' : 'offline';
+      return error.isAboutWho ?? 'offline';
     }
     const seen = new Set();
     for (const task of live) {

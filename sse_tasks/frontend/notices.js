@@ -12,9 +12,8 @@ export function isAway() {
   return document.hidden || !document.hasFocus();
 }
 
-/** Whether a task's line or card is before a person's eyes. */
-function isLookedAt({ taskId }) {
-  if (isAway()) return false;
+/** Whether a task's line or card is in sight on this page. */
+function isInSight({ taskId }) {
   return [...document.querySelectorAll(`[data-task-id="${CSS.escape(taskId)}"]`)].some((node) => {
     const { top, bottom, width, height } = node.getBoundingClientRect();
     return width > 0 && height > 0 && bottom > 0 && top < innerHeight;
@@ -42,7 +41,8 @@ export function watchEnds(hub, tell) {
   let ended = [];
   let timer;
   const flush = () => {
-    const unseen = ended;
+    // A task may have ended before its line was drawn; by now it is.
+    const unseen = ended.filter(({ wasAway, task }) => wasAway || !isInSight(task)).map(({ task }) => task);
     ended = [];
     timer = undefined;
     if (unseen.length > MOST_SINGLE) tell(noticeOfMany(unseen));
@@ -50,8 +50,9 @@ export function watchEnds(hub, tell) {
   };
   const stop = hub.watchAll(({ type, task, before }) => {
     if (type !== 'snapshot' || !before || before.endedAt || !['completed', 'failed'].includes(task.status) || task.status === before.status) return;
-    if (isLookedAt(task)) return;
-    ended.push(task);
+    const wasAway = isAway(); // asked now: who looks away in a moment has seen it
+    if (!wasAway && isInSight(task)) return;
+    ended.push({ task, wasAway });
     timer ??= setTimeout(flush, TOGETHER_MS);
   }, { calm: true });
   return () => {

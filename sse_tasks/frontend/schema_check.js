@@ -14,6 +14,7 @@ const FORMATS = {
   decimal: ['a decimal number', /^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$/],
 };
 const SHOWN_CHARACTERS = 60;
+const SHOWN_CHOICES = 10;
 const DEEPEST = 32;
 
 /** The schema that `schema` refers to within `root`, with what stands beside the reference. */
@@ -61,12 +62,24 @@ function choices(schema) {
   return 'const' in schema ? [schema.const] : schema.enum;
 }
 
+/** How many there are, as the server writes it. @param {any[]} values */
+export function countedOf(values) {
+  return values.length.toLocaleString('en');
+}
+
+/** The words for each choice; for many in one, with the first of them. @param {any[]} given */
+function choiceWords(given) {
+  if (given.length <= SHOWN_CHOICES) return given.map(shown);
+  return [`one of ${given.slice(0, SHOWN_CHOICES).map(shown).join(', ')}, … (${countedOf(given)} in all)`];
+}
+
 /** What a value of `schema` is, for a sentence: "a whole number or null". */
 export function noun(schema, root) {
   const words = new Set();
   for (const option of optionsOf(schema, root)) {
     const kinds = [option.type ?? 'anything'].flat();
-    const names = choices(option)?.map(shown) ?? (FORMATS[option.format] ? [FORMATS[option.format][0]] : kinds.map((kind) => KINDS[kind] ?? kind));
+    const given = choices(option);
+    const names = given ? choiceWords(given) : (FORMATS[option.format] ? [FORMATS[option.format][0]] : kinds.map((kind) => KINDS[kind] ?? kind));
     for (const name of names) words.add(name);
   }
   const list = [...words].sort((a, b) => Number(a === 'null') - Number(b === 'null'));

@@ -4,6 +4,7 @@ import { lastLineOf } from './terminal.js';
 
 const TAIL_BYTES = 2048;
 const PART_BYTES = 1 << 18;
+const DOUBLE_CLICK_MS = 1000;
 const FILE_BYTES = 256 << 20; // of a download: it is held in memory, since a link couldn't carry the token
 
 /** Where the page's server is and what to send it, or null where no Jupyter server made the page. */
@@ -23,20 +24,28 @@ class NoAnswer extends Error {
     super('The server does not answer.');
   }
 }
-/** What the server says to whoever calls it without a login; a person at a page sends no headers. */
-const FOR_CALLERS = 'Log in, or send a token';
+/** Said instead of the server's own sentence, which is for callers that send headers. */
 const SIGNED_OUT = 'You are signed out. Sign in again in another tab, then repeat this here.';
 
+/** An answer that is none. `code` is the server's; without one something before it refused, a proxy or a Hub. */
 export class Refused extends Error {
-  constructor(status, message) {
-    super(String(message).startsWith(FOR_CALLERS) ? SIGNED_OUT : message ?? (status === 403 ? 'You are signed out, or not allowed to do this.' : `The server answered ${status}.`));
+  constructor(status, { code = undefined, message = undefined } = {}) {
+    super(code === 'not_signed_in' ? SIGNED_OUT : message ?? (status === 403 ? 'You are signed out, or not allowed to do this.' : `The server answered ${status}.`));
     this.status = status;
+    this.code = code;
+  }
+
+  /** "signed-out", "forbidden", or nothing where it isn't about who asks. */
+  get isAboutWho() {
+    if (this.status !== 401 && this.status !== 403) return undefined;
+    return this.code === 'forbidden' ? 'forbidden' : 'signed-out';
   }
 }
 
-async function refusal(response) {
+/** @param {Response} response */
+export async function refusal(response) {
   const answer = await response.json().catch(() => undefined);
-  return new Refused(response.status || 403, answer?.message);
+  return new Refused(response.status || 403, answer ?? undefined); // no status: a redirect, to a login
 }
 
 /** @typedef {import('./part_follower.js').Piece} Piece */
@@ -65,14 +74,22 @@ async function readUpTo(response, limit) {
 }
 
 export class JupyterServer {
+  /** @type {Map<string, string> | undefined} task id → the key of its restart */
+  restartKeys;
+
   ask(taskType, taskId, action) {
     if (action === 'abort') return this.send('DELETE', `${pathOf(taskType)}?taskId=${encodeURIComponent(taskId)}`);
     return this.send('POST', pathOf(taskType), { action, taskId });
   }
 
-  /** Gives the new task's id. */
+  /** Gives the new task's id. A second click, or another try where an answer got lost, is the same restart. */
   async restart(taskType, taskId) {
-    return (await this.send('POST', pathOf(taskType, taskId, 'restart'))).taskId;
+    this.restartKeys ??= new Map();
+    const key = this.restartKeys.get(taskId) ?? `restart-${[...crypto.getRandomValues(new Uint32Array(4))].map((part) => part.toString(36)).join('')}`;
+    this.restartKeys.set(taskId, key);
+    const { taskId: newId } = await this.send('POST', pathOf(taskType, taskId, 'restart'), undefined, { 'Idempotency-Key': key });
+    setTimeout(() => this.restartKeys.delete(taskId), DOUBLE_CLICK_MS);
+    return newId;
   }
 
   async info(taskType, taskId) {
@@ -138,12 +155,12 @@ export class JupyterServer {
   }
 
   /** Sends JSON and gives back the JSON that came; raises what a person can read. */
-  async send(method, path, body) {
+  async send(method, path, body, headers = undefined) {
     const response = await this.fetch(path, {
-      method, body: body && JSON.stringify(body), headers: body && { 'Content-Type': 'application/json' },
+      method, body: body && JSON.stringify(body), headers: { ...(body && { 'Content-Type': 'application/json' }), ...headers },
     });
     const answer = await response.json().catch(() => undefined);
-    if (!response.ok || answer === undefined) throw new Refused(response.status || 403, answer?.message);
+    if (!response.ok || answer === undefined) throw new Refused(response.status || 403, answer ?? undefined);
     return answer;
   }
 

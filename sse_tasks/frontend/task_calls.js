@@ -1,11 +1,11 @@
 // What the list of tasks and the form ask of the server, through the page's hub.
-import { Refused } from './server.js';
+import { Refused, refusal } from './server.js';
 
 /** An answer that says what is wrong with which field: `faults` is [{path, message}]. */
 export class InvalidInput extends Refused {
-  constructor(status, message, faults) {
-    super(status, message);
-    this.faults = faults;
+  constructor(status, answer) {
+    super(status, answer);
+    this.faults = answer?.errors ?? [];
   }
 }
 
@@ -34,7 +34,7 @@ export async function startTask(hub, taskType, json, options, key) {
     method: 'POST', body: json, headers: { 'Content-Type': 'application/json', 'Idempotency-Key': key },
   });
   const answer = await response.json().catch(() => undefined);
-  if (!response.ok || !answer) throw new InvalidInput(response.status || 403, answer?.message, answer?.errors ?? []);
+  if (!response.ok || !answer) throw new InvalidInput(response.status || 403, answer ?? undefined);
   return answer.taskId;
 }
 
@@ -43,8 +43,7 @@ export async function forgetTask(hub, { taskType, taskId }) {
   const path = `api/tasks/${encodeURIComponent(taskType)}/${encodeURIComponent(taskId)}`;
   const response = await hub.fetch(path, { method: 'DELETE' });
   if (response.ok || response.status === 404) return; // somebody else was quicker
-  const answer = await response.json().catch(() => undefined);
-  throw new Refused(response.status || 403, answer?.message);
+  throw await refusal(response);
 }
 
 /** Does `action` for each of `tasks`, a few at a time, and gives [task, error] of those that failed. */

@@ -6,7 +6,7 @@ const ICONS = { // 16 × 16, one path each, filled with currentColor
   pause: 'M4.500 3h2.500v10H4.500zM9 3h2.500v10H9z',
   resume: 'M5 2.800v10.400l8-5.200z',
   abort: 'M4 4h8v8H4z',
-  running: 'M8 2a6 6 0 0 1 6 6h-1.600A4.400 4.400 0 1 0 8 12.400V14A6 6 0 1 1 8 2z',
+  running: 'M5 2.800v10.400l8-5.200z',
   idle: 'M8 2a6 6 0 1 1 0 12A6 6 0 0 1 8 2zm0 1.500a4.500 4.500 0 1 0 0 9 4.500 4.500 0 0 0 0-9zM7.250 5h1.500v2.800l1.900 1.100-.750 1.300-2.650-1.550z',
   completed: 'M6.400 12.600 2.300 8.500l1.200-1.200 2.900 2.900 6.100-6.100 1.200 1.200z',
   failed: 'M8 1.500 15.200 14H.800zM7.250 6v4h1.500V6zm0 5v1.500h1.500V11z',
@@ -41,7 +41,12 @@ export function icon(name) {
 }
 /** Changes text only when it differs, so that selections and screen readers are left alone. */
 export function setText(node, text) {
-  if (node.textContent !== text) node.textContent = text;
+  const { firstChild } = node;
+  if (firstChild instanceof Text && firstChild === node.lastChild && text) { // keeps the text's box: half the work of a new one
+    if (firstChild.data !== text) firstChild.data = text;
+  } else if (node.textContent !== text) {
+    node.textContent = text;
+  }
 }
 /** Only where it differs: assistive technology and observers hear of every setting. */
 export function setAttribute(node, name, value) {

@@ -18,6 +18,7 @@ const CONNECTIONS = {
   offline: 'The server does not answer; trying again.',
   polling: 'Asked every 2 seconds: something on the way holds streams back.',
   'signed-out': 'You are signed out.',
+  forbidden: 'You are not allowed to see tasks on this server.',
   absent: 'This server has no tasks: its extension sse_tasks_server is not enabled.',
 };
 

@@ -3,6 +3,7 @@ import { element, focusedIn, glyph, iconButton, relabel, write } from './element
 import { formatDuration, formatExactly, formatMoment, formatNumber, formatPercentage } from './figures.js';
 import { LIVE } from './live_tasks.js';
 import { notebookOf } from './origins.js';
+import { BarFill } from './progress_bar.js';
 import { mount } from './task_view.js';
 import { ASKED_TEXT, ENDED, isKnownStatus, percentageOf, statusText } from './task_words.js';
 
@@ -50,6 +51,7 @@ export class TaskRow {
     this.forget = iconButton('Row-button', 'forget', 'Forget');
     this.fill = element('div', 'Row-fill');
     this.bar = element('div', 'Row-bar', { 'aria-hidden': 'true' }, this.fill);
+    this.barFill = new BarFill(this.bar, this.fill);
     this.message = element('div', 'Row-message');
     this.origin = element('div', 'Row-origin');
     this.card = element('div', 'Row-card');
@@ -95,8 +97,7 @@ export class TaskRow {
     if (activeElement && this.node.contains(activeElement) && activeElement.closest('[hidden]')) this.open.focus({ preventScroll: true });
     const share = percentageOf(task.progress);
     this.bar.hidden = !LIVE.has(status) || status === 'idle';
-    this.bar.classList.toggle('sse-mod-indeterminate', share === undefined);
-    this.fill.style.transform = share === undefined ? '' : `scaleX(${share / 100})`;
+    this.barFill.show(share, status !== 'paused' || Boolean(task.startedAt)); // else it waits to begin
     const asked = ASKED_TEXT[task.requested];
     const text = task.error ?? task.message ?? (LIVE.has(status) ? task.progress?.message : undefined) ?? '';
     write(this.message, [asked, text.split('\n', 1)[0]].filter(Boolean).join(' '));

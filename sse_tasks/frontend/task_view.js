@@ -11,6 +11,7 @@ import { CardFigures } from './card_figures.js';
 import { build, setAttribute, setIcon, setText } from './task_card.js';
 import { formatPercentage } from './figures.js';
 import { cardSections } from './card_sections.js';
+import { BarFill } from './progress_bar.js';
 
 const TASK_TYPE = /^[a-z0-9][a-z0-9-]{0,63}$/;
 const TASK_ID = /^[0-9a-z]{26}$/;
@@ -55,6 +56,7 @@ export function mount(element, { taskType, taskId, hub: given, last, onFollow })
 
   const now = () => hub?.now?.() ?? Date.now();
   let figures = new CardFigures(parts, now);
+  const barFill = new BarFill(parts.bar, parts.fill);
   const ended = () => ENDED.has(task.status);
   /** What is asked and not done yet, by this view or by anybody. */
   const pending = () => {
@@ -161,14 +163,12 @@ export function mount(element, { taskType, taskId, hub: given, last, onFollow })
   function renderProgress(status) {
     const { progress = {} } = task;
     const value = status === 'completed' ? 100 : percentageOf(progress);
-    const { bar, fill } = parts;
-    bar.classList.toggle('sse-mod-indeterminate', value === undefined && (status === 'running' || status === 'paused'));
+    const { bar } = parts;
+    barFill.show(value, status === 'running' || (status === 'paused' && Boolean(task.startedAt)));
     if (value !== undefined) {
-      fill.style.transform = `scaleX(${value / 100})`;
       setAttribute(bar, 'aria-valuenow', String(Math.floor(value)));
       setAttribute(bar, 'aria-valuetext', [formatPercentage(value), countsOf(progress)].filter(Boolean).join(', '));
     } else {
-      fill.style.removeProperty('transform');
       bar.removeAttribute('aria-valuenow');
       bar.removeAttribute('aria-valuetext');
     }
@@ -178,7 +178,7 @@ export function mount(element, { taskType, taskId, hub: given, last, onFollow })
     const step = ended() || again ? '' : progress.message;
     setText(parts.text, text);
     parts.message.classList.toggle('sse-mod-whole', BEGUN_AGAIN.test(text));
-    setText(parts.step, step);
+    setText(parts.step, step ?? '');
     setAttribute(parts.message, 'title', [text, step].filter(Boolean).join(' · '));
     figures.draw(task);
   }

@@ -55,6 +55,7 @@ export const CONNECTION_TEXT = {
   silent: ['The kernel does not answer: it is busy or gone', 'kernel does not answer'],
   offline: ['The server does not answer; trying again', 'server does not answer'],
   'signed-out': ['Signed out: reload the page to sign in', 'signed out: reload the page'],
+  forbidden: ['You are not allowed to see tasks on this server', 'not allowed'],
 };
 /** Why it begins once more: told in whole, where other messages are cut at the line's end. */
 export const BEGUN_AGAIN = /^(Attempt \d+ of \d+ |Restarted from )/;
