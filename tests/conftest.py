@@ -7,12 +7,18 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 
+import hypothesis
 import psutil
 import pytest
 
 from .places import Place
 
 pytest_plugins = ("pytest_jupyter.jupyter_server",)
+
+# How long an example takes is the machine's affair, and what else that is doing.
+hypothesis.settings.register_profile("any machine", parent=hypothesis.settings(), deadline=None,
+                                     suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("any machine")
 
 _home = tempfile.mkdtemp(prefix="st-")  # short: a socket's path has 107 bytes
 _names = {"SSE_TASKS_DATA_DIR": "d", "SSE_TASKS_RUNTIME_DIR": "r", "JUPYTER_CONFIG_DIR": "c", "JUPYTER_DATA_DIR": "j",
@@ -58,7 +64,8 @@ def place() -> Iterator[Place]:
 
 @pytest.fixture(scope="module")
 def shared_place() -> Iterator[Place]:
-    """A data folder for a module's tests, with one manager and one forkserver; aborted tasks have half a second."""
+    """A data folder for a module's tests, with one manager and one forkserver; aborted tasks have half a second, and
+    second attempts begin soon."""
     for place in _place():
-        place.manager(abort_grace=0.5)
+        place.manager(abort_grace=0.5, retry_delay=0.05)
         yield place

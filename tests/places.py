@@ -27,13 +27,19 @@ STARTER = PROCESS_TESTS / "stepping_starter.py"
 KEEPER_MODULE = "sse_tasks.worker.keeper_process"
 
 
-def wait_for(what: str, look: Callable[[], T], seconds: float = 20.0) -> T:
-    """Looks until there is something to see, and gives it; fails with ``what`` was waited for."""
-    deadline = time.monotonic() + seconds
+def wait_for(what: str, look: Callable[[], T], seconds: float = 60.0) -> T:
+    """Looks until there is something to see, and gives it; fails with ``what`` was waited for.
+
+    A look that takes long is followed by as long a rest: what is waited for needs the processor, too.
+    """
+    began = time.monotonic()
+    deadline = began + seconds
     while not (seen := look()):
-        if time.monotonic() > deadline:
+        now = time.monotonic()
+        if now > deadline:
             raise AssertionError(f"waited {seconds:g} s for {what}")
-        time.sleep(0.004)
+        time.sleep(min(0.05, max(0.004, now - began)))
+        began = time.monotonic()
     return seen
 
 
@@ -67,8 +73,21 @@ def living() -> list[int]:
 
 
 def is_keeper(pid: int) -> bool:
-    command = command_of(pid)
+    return _is_keepers(command_of(pid))
+
+
+def _is_keepers(command: str) -> bool:
     return command.startswith("sse-task keeper") or KEEPER_MODULE in command
+
+
+def began_at(pid: int) -> int | None:
+    """When a living process began, in clock ticks since the machine did: that tells it from a later one of the same
+    number, and older ones from younger ones where numbers begin anew. None if it doesn't live."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+    except OSError:
+        return None
+    return None if fields[0] in (b"Z", b"X") else int(fields[19])
 
 
 def processes_of(task_id: str) -> list[int]:
@@ -80,8 +99,10 @@ def processes_of(task_id: str) -> list[int]:
 
 
 def workers_of(task_id: str) -> list[int]:
-    """The same without the keeper, which writes the end and leaves right after."""
-    return [pid for pid in processes_of(task_id) if command_of(pid) and not is_keeper(pid)]
+    """The same without the keeper, which writes the end and leaves right after: asked once what it is, for asked a
+    second time it may be gone, and be nothing."""
+    commands = [(pid, command_of(pid)) for pid in processes_of(task_id)]
+    return [pid for pid, command in commands if command and not _is_keepers(command)]
 
 
 def descendants(pid: int) -> list[int]:
@@ -118,7 +139,7 @@ class Task:
     def ask(self, action: Any) -> None:
         self.manager.ask(self.task_id, action)
 
-    def until(self, status: str, seconds: float = 20.0) -> TaskUpdate:
+    def until(self, status: str, seconds: float = 60.0) -> TaskUpdate:
         """The first update seen that has this status."""
         seen: list[TaskUpdate] = []
 
@@ -134,13 +155,23 @@ class Task:
         except AssertionError as error:
             raise AssertionError(f"{error}; it is {self.latest()}; output: {self.output()[-2000:]}") from None
 
-    def until_message(self, message: str, seconds: float = 20.0) -> None:
+    def until_requested(self, action: str | None) -> None:
+        """Until an update has said that ``action`` was asked for; the task may have gone on since. None: until the
+        latest says that nothing is."""
+        def look() -> bool:
+            if action is None:
+                return (update := self.latest()) is not None and update.requested is None
+            return any(update.requested == action for _, update in self.folder.updates())
+
+        wait_for(f"requested {action}", look)
+
+    def until_message(self, message: str, seconds: float = 60.0) -> None:
         try:
             wait_for(f"the message {message!r}", lambda: (self.latest() or TaskUpdate("")).message == message, seconds)
         except AssertionError as error:
             raise AssertionError(f"{error}; it is {self.latest()}; output: {self.output()[-2000:]}") from None
 
-    def end(self, seconds: float = 20.0) -> TaskUpdate:
+    def end(self, seconds: float = 60.0) -> TaskUpdate:
         """Its terminal update, which must be its only one and its last."""
         def look() -> TaskUpdate | None:
             update = self.latest()
@@ -176,14 +207,17 @@ class Task:
 
     def runner(self) -> int:
         """The process of the worker: the keeper's oldest child."""
-        def look() -> list[int]:
-            return [pid for pid in processes_of(self.task_id) if (facts := _facts(pid)) and is_keeper(facts[1])]
+        def look() -> list[tuple[int, int]]:
+            return [(began, pid) for pid in processes_of(self.task_id)
+                    if (facts := _facts(pid)) and is_keeper(facts[1]) and (began := began_at(pid)) is not None]
 
-        return min(wait_for("the runner", look))
+        return min(wait_for("the runner", look))[1]
 
     def keeper(self) -> int:
+        """What it has only just forked is called like it, and is none."""
         def look() -> list[int]:
-            return [pid for pid in processes_of(self.task_id) if is_keeper(pid)]
+            found = [pid for pid in processes_of(self.task_id) if is_keeper(pid)]
+            return [pid for pid in found if parent_of(pid) not in found]
 
         return wait_for("the keeper", look)[0]
 

@@ -18,7 +18,7 @@ from sse_tasks.types import ENDED
 from sse_tasks.worker.processes import marked
 from sse_tasks.worker.start_method import forks
 
-from ..places import Place, command_of, descendants, processes_of, wait_for, workers_of
+from ..places import Place, began_at, command_of, descendants, processes_of, wait_for, workers_of
 
 WORKERS = Path(__file__).parent / "workers"
 GRACE = 0.3  # seconds for those that don't leave by themselves
@@ -57,7 +57,7 @@ class Tree:
 
         def look() -> bool:
             tree = descendants(keeper) if forks() else workers_of(self.task.task_id)
-            self._pids = {pid: began for pid in tree if (began := _began(pid))}
+            self._pids = {pid: began for pid in tree if (began := began_at(pid))}
             return len(self._pids) > least
 
         wait_for(f"{least} processes beside its runner", look)  # what it has started may start others
@@ -76,7 +76,7 @@ class Tree:
 
     def left(self) -> list[str]:
         """What is there of the task; to be asked in the moment when its terminal update can be seen."""
-        found = [f"{pid} by descent: {command_of(pid)}" for pid, began in self._pids.items() if _began(pid) == began]
+        found = [f"{pid} by descent: {command_of(pid)}" for pid, began in self._pids.items() if began_at(pid) == began]
         if self._holds_fifo():
             found.append("somebody who holds the FIFO")
         found += [f"{pid} by its mark: {command_of(pid)}" for pid in workers_of(self.task.task_id)]
@@ -86,15 +86,6 @@ class Tree:
         if not found:
             wait_for("its keeper to leave", lambda: not processes_of(self.task.task_id))
         return found
-
-
-def _began(pid: int) -> int | None:
-    """When a process began, which tells it from a later one of the same number; None if it doesn't live."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
-    except OSError:
-        return None
-    return None if fields[0] in (b"Z", b"X") else int(fields[19])
 
 
 def abort_rounds(place: Place, count: int, *, at_once: int = 4, hows: Sequence[str] = HOWS) -> list[str]:

@@ -80,6 +80,6 @@ class Reader:
 
     def end(self) -> list[bytes]:
         """All events, once the server has ended the stream or is gone."""
-        self._thread.join(30)
+        self._thread.join(60)
         assert not self._thread.is_alive(), "the stream did not end"
         return self.events

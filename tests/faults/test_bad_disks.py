@@ -222,7 +222,7 @@ def test_a_task_whose_folder_is_removed_leaves_nothing_behind(place: Place) -> N
         with pytest.raises(TaskNotFoundError):
             task.info()
     assert place.waiting() == [] and not temp_dir.exists()
-    assert processes_of(tasks[1].task_id) == []
+    wait_for("whatever the other one had to leave", lambda: not processes_of(tasks[1].task_id))
 
 
 def test_a_data_folder_that_is_removed_takes_all_along(place: Place) -> None:

@@ -50,7 +50,7 @@ class Kernel:
             if message["msg_type"] == "stream":
                 printed.append(message["content"]["text"])
 
-        self._client.execute_interactive(code, timeout=30, output_hook=hook)
+        self._client.execute_interactive(code, timeout=60, output_hook=hook)
         return json.loads("".join(printed) or "null")
 
     def start(self, *inputs: dict[str, Any]) -> list[str]:
@@ -58,7 +58,7 @@ class Kernel:
 
     def kill(self) -> None:
         self._manager.provisioner.process.kill()
-        self._manager.provisioner.process.wait(10)
+        self._manager.provisioner.process.wait(60)
 
     def close(self) -> None:
         self._client.stop_channels()
@@ -77,7 +77,7 @@ def make_server(place: Place) -> Iterator[Callable[..., ServerProcess]]:
     yield make
     for server in made:
         server.process.kill()
-        server.process.wait(10)
+        server.process.wait(60)
 
 
 @pytest.fixture
@@ -131,7 +131,8 @@ def test_a_killed_server_and_a_killed_kernel_cost_their_tasks_nothing(
     manager = place.manager(max_running=20, worker_folders=[str(WORKERS)])
     tasks = [Task(manager, task_id) for task_id in ids]
     until_statuses(tasks, *["running"] * 20, *["idle"] * 20)
-    assert [listed(server)[task_id].get("position") for task_id in ids] == [None] * 20 + list(range(1, 21))
+    seen = listed(server)
+    assert [seen[task_id].get("position") for task_id in ids] == [None] * 20 + list(range(1, 21))
     followed = [tasks[number] for number in (0, 10, 20, 30)]
     cut = [Reader(server, task) for task in followed]
     for reader, events in zip(cut, (4, 4, 1, 1), strict=True):
@@ -180,6 +181,7 @@ def test_a_server_that_is_told_to_abort_what_it_started_does_so(
     own = [Task(manager, task_id) for task_id in start_by(server, *(
         steady_input(place, number, pace=60 if number < 3 else 0.2) for number in range(1, 9)))]
     until_statuses(own, *["running"] * 3, *["idle"] * 5)
+    wait_for("all that run to work", lambda: begun(place) == [0, 1, 2, 3])
 
     assert server.stop() is not None
 
@@ -211,11 +213,12 @@ def test_two_servers_and_a_kernel_race_for_everything_and_it_happens_once(
     with ThreadPoolExecutor() as pool:
         looks = [pool.submit(make_server, max_running=6), pool.submit(listed, servers[1]),
                  pool.submit(kernel.run, "_ = manager.list()"), pool.submit(manager.list)]
-        servers[0] = looks[0].result(30)
+        servers[0] = looks[0].result(100)
         for look in looks:
-            look.result(30)
+            look.result(60)
     until_statuses(tasks[:6], *["failed"] * 3, *["running"] * 3)
     wait_for("the next three", lambda: sum(task.info().status == "running" for task in tasks[6:]) == 3)
+    wait_for("their work", lambda: len(begun(place)) >= 9)
     assert sorted(begun(place))[:6] == list(range(6)) and len(set(begun(place))) == len(begun(place)) == 9
 
     def race(code: str, own: Callable[[str], None], send: Callable[[Any, Task], Any]) -> list[list[str]]:
@@ -238,7 +241,7 @@ def test_two_servers_and_a_kernel_race_for_everything_and_it_happens_once(
         with ThreadPoolExecutor() as pool:
             racers = [*(pool.submit(by_server, server) for server in servers), pool.submit(by_us),
                       pool.submit(kernel.run, f"print(json.dumps([{code} for id in {ids!r}]))")]
-            return [list(told) for told in zip(*(racer.result(30) for racer in racers), strict=True)]
+            return [list(told) for told in zip(*(racer.result(60) for racer in racers), strict=True)]
 
     told = race("attempt(manager.ask, id, 'abort')", lambda task_id: manager.ask(task_id, "abort"),
                 lambda api, task: api.delete("/tasks/steady", params={"taskId": task.task_id}))
@@ -304,7 +307,8 @@ def test_starts_go_on_while_forkservers_die(place: Place) -> None:
         before = len(tasks)
         wait_for("the next starts", lambda before=before: len(tasks) > before or not starters[0].is_alive())
     for starter in starters:
-        starter.join(30)
+        starter.join(60)
+        assert not starter.is_alive()
 
     ends = [task.end() for task in tasks]
     assert [end for end in ends if end.status != "completed"] == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -48,7 +49,7 @@ class Container:
         inside = descendants(self._process.pid)
         for pid in inside[:1]:
             kill(pid)
-        self._process.communicate(timeout=10)
+        self._process.communicate(timeout=60)
         wait_for("the end of the container", lambda: not set(inside) & set(living()))
 
 
@@ -87,6 +88,8 @@ def test_what_a_lost_container_ran_is_told_as_lost_with_all_that_it_had_done(
     tasks[0].until("running")
     here = place.start("steady", manager, **steady_input(place, 2))
     assert here.info().position == 2
+    kill(tasks[0].runner(), signal.SIGSTOP)  # so that what it has emitted is told of before the end
+    wait_for("all of it to be told", lambda: (u := tasks[0].latest()) is not None and u.items == len(tasks[0].items()))
     container.kill()
 
     infos = [task.info() for task in tasks]

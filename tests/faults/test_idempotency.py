@@ -192,6 +192,39 @@ def test_a_start_that_is_refused_claims_nothing(manager: TaskManager, monkeypatc
     assert is_new and Task(manager, started.task_id).end().result == "c"
 
 
+async def test_restarts_at_once_with_a_key_are_one_task(servers: list[ServerProcess], manager: TaskManager) -> None:
+    """Over two servers: the same new task for the same key, a task each without one. Another predecessor, other
+    ``fresh``, or a start with that key: a 409 that names it."""
+    old, other = (Task(manager, manager.start("echo", {"text": "x"}).task_id) for _ in range(2))
+    old.end()
+    other.end()
+    before = set(manager.ids())
+
+    async def restart(task: Task, key: str | None, number: int, **query: str) -> httpx.Response:
+        headers = {"Authorization": f"token {TOKEN}"} | ({} if key is None else {"Idempotency-Key": key})
+        async with httpx.AsyncClient(headers=headers, timeout=60) as client:
+            return await client.post(f"{servers[number % 2].api}/tasks/echo/{task.task_id}/restart", params=query)
+
+    with_key = await asyncio.gather(*(restart(old, "again", number) for number in range(4)))
+    without = await asyncio.gather(*(restart(old, None, number) for number in range(4)))
+
+    assert sorted(answer.status_code for answer in with_key) == [200] * 3 + [201]
+    (one,) = {answer.json()["taskId"] for answer in with_key}
+    assert {answer.headers["Location"] for answer in with_key} == {f"/base/api/tasks/echo/{one}"}
+    assert [answer.status_code for answer in without] == [201] * 4
+    made = {answer.json()["taskId"] for answer in without} | {one}
+    assert set(manager.ids()) - before == made and len(made) == 5
+    assert manager.info(one).restart_of == old.task_id
+    assert (await restart(old, "again", 0, fresh="false")).json()["taskId"] == one
+    for refused in (await restart(other, "again", 0), await restart(old, "again", 1, fresh="true"),
+                    (await post_all(servers, [{"text": "x"}], "again"))[0]):
+        assert (refused.status_code, refused.json()["code"]) == (409, "idempotency_conflict")
+        assert one in refused.json()["message"]
+    assert (await restart(old, "a b", 0)).json()["errors"][0]["path"] == "Idempotency-Key"
+    for task_id in made:
+        Task(manager, task_id).end()
+
+
 def test_who_must_not_wait_is_told(manager: TaskManager) -> None:
     """While another process starts with the same key, one that has no patience hears that it is being done."""
     with manager._claims.hold("echo", "busy", 0) as claim:

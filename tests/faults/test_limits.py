@@ -1,4 +1,4 @@
-"""What a task may take, and what is said when it takes more: memory, output, files, result, items, time, turns."""
+"""What a task may take, and what is said when it takes more: memory, output, files, result, items, turns."""
 
 from __future__ import annotations
 
@@ -155,22 +155,7 @@ def test_a_larger_item_than_allowed_is_refused(shared_place: Place) -> None:
     assert task.items() == [b'"small"']
 
 
-# -- time and turns ------------------------------------------------------------------------------------------------
-
-
-def test_paused_time_does_not_count_toward_the_timeout(shared_place: Place) -> None:
-    """A task that stands still for longer than its timeout completes."""
-    task = start(shared_place, "run_and_rest", {}, {"timeout": 1.2})
-    task.until_message("there")
-    task.ask("pause")
-    task.until("paused")
-
-    other = start(shared_place, "take_memory", {"megabytes": 1, "where": "here"}, {"timeout": 1.3})
-    assert other.end().code == "timeout"  # as long as the other one could have run altogether
-    assert (task.latest() or other.end()).status == "paused"
-    task.ask("resume")
-
-    assert task.end().result == "rested"
+# -- turns ---------------------------------------------------------------------------------------------------------
 
 
 def test_tasks_of_two_interpreters_take_turns_by_one_limit(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:

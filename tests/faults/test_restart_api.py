@@ -12,6 +12,7 @@ import pytest
 
 from sse_tasks import task
 from sse_tasks.errors import (
+    IdempotencyConflictError,
     InvalidInputError,
     NothingThereError,
     TaskLiveError,
@@ -136,6 +137,40 @@ def test_large_items_are_copied_in_little_memory(died: Task, tmp_path: Path) -> 
     assert plan.items == 590 and (new / "items.jsonl").stat().st_size == 590 * len(line)
     assert (new / "checkpoint.json").read_bytes() == (old / "checkpoint.json").read_bytes()
     assert peak < 16 << 20
+
+
+def test_a_restart_with_a_key_is_made_once(manager: TaskManager, died: Task) -> None:
+    """Also when its task type is gone meanwhile; anew when what was made has been forgotten. A refused one takes no
+    key."""
+    first, is_new = manager.restart_or_find(died.task_id, idempotency_key="once")
+    assert is_new and Task(manager, first.task_id).end().result == {"began_at": 3}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(manager._types, "find", lambda *_: 1 / 0)
+        assert manager.restart(died.task_id, idempotency_key="once").task_id == first.task_id
+        with pytest.raises(ZeroDivisionError):
+            manager.restart(died.task_id, idempotency_key="twice")
+    with pytest.raises(IdempotencyConflictError, match=first.task_id):
+        manager.restart(died.task_id, fresh=True, idempotency_key="once")
+
+    manager.forget(first.task_id)
+
+    again, is_new = manager.restart_or_find(died.task_id, fresh=True, idempotency_key="once")
+    assert is_new and again.task_id != first.task_id
+    twice, is_new = manager.restart_or_find(died.task_id, idempotency_key="twice")
+    assert is_new
+    for task_id in (again.task_id, twice.task_id):
+        Task(manager, task_id).end()
+
+
+def test_a_restart_of_a_restart_has_no_key(manager: TaskManager, died: Task) -> None:
+    """A key belongs to the task that was made with it, and not to those that go on from there."""
+    first = Task(manager, manager.restart(died.task_id, idempotency_key="of-the-first").task_id)
+    first.end()
+    second = restarted(manager, first)
+    second.end()
+    manager.forget(second.task_id)
+
+    assert manager.restart(died.task_id, idempotency_key="of-the-first").task_id == first.task_id
 
 
 def test_variables_that_are_missing_are_named(manager: TaskManager, shared_place: Place,

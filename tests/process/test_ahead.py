@@ -42,8 +42,8 @@ import time
 from sse_tasks.worker import spares
 
 spares._is_processor_free = lambda: False
-pairs = spares.Spares()
 began = time.monotonic()
+pairs = spares.Spares()
 while not pairs.pids:
     pairs.look()
     time.sleep(0.01)

@@ -6,7 +6,6 @@ import os
 import socket
 import sys
 import threading
-import time
 import venv
 from pathlib import Path
 
@@ -82,19 +81,17 @@ def test_a_file_that_hangs_is_given_up_and_nothing_of_it_is_left(place: Place, m
     hanging.write_text(f"import os, subprocess, time\nchild = subprocess.Popen(['sleep', '1000'], "
                        f"start_new_session=True)\nopen({str(started)!r}, 'w').write(str(child.pid))\ntime.sleep(1000)")
     ours, theirs = socket.socketpair()
-    began = time.monotonic()
     with ours:
         with theirs:
             pid = describe.describe_in_child(theirs, {"sys_path": None, "cwd": "/", "environ": dict(os.environ),
                                                       "files": [str(hanging), str(good)]})
-        ours.settimeout(20)
+        ours.settimeout(60)  # the file itself would take a thousand seconds
         answer = receive(ours)
 
     assert answer is not None
     files = answer[0]["files"]
     assert [info["name"] for info in files[str(good)]] == ["good"]
     assert "took longer than 1.5 s" in files[str(hanging)][0]["error"]
-    assert time.monotonic() - began < 10
     assert int(started.read_text()) not in living()
     assert os.waitpid(pid, 0)[1] == 0
 
@@ -120,7 +117,8 @@ def test_what_a_killed_describer_leaves_behind_is_killed(place: Place) -> None:
     describer = next(pid for pid in descendants(forkserver) if orphan in descendants(pid))  # beside it, spare keepers
     below = descendants(describer)
     kill(describer)
-    asking.join(20)
+    asking.join(60)
+    assert not asking.is_alive()
     wait_for("the end of all below", lambda: not {describer, *below} & set(living()))
     assert command_of(forkserver)
 

@@ -19,7 +19,7 @@ from ..places import STARTER, WORKERS, Place, Task, descendants, kill, processes
 EITHER, ONCE, NEVER = (0, 1), (1,), (0,)
 
 
-def settle(place: Place, task: Task, seconds: float = 20) -> TaskUpdate:
+def settle(place: Place, task: Task, seconds: float = 60) -> TaskUpdate:
     """What a manager's looks make of a task, and that nothing of it is left anywhere."""
     wait_for("its end, by looking at it", lambda: task.info().is_ended, seconds)
     end = task.one_terminal()
@@ -113,7 +113,7 @@ def test_what_is_asked_before_the_runner_listens_is_heard(place: Place, action: 
     task.until("running")
 
     task.ask(action)
-    wait_for("it to be asked", lambda: (update := task.latest()) is not None and update.requested == action)
+    task.until_requested(action)
     place.reached(step).touch()
 
     if action == "pause":
@@ -130,7 +130,7 @@ def test_a_starter_killed_at_a_step(place: Place, step: str, visible: bool) -> N
     manager = place.manager()
     manager.task_types()
 
-    starter = subprocess.run([sys.executable, STARTER, step, place.data_dir, WORKERS, trace], timeout=30)
+    starter = subprocess.run([sys.executable, STARTER, step, place.data_dir, WORKERS, trace], timeout=60)
 
     assert starter.returncode == -9
     if visible:
@@ -190,10 +190,15 @@ def test_a_recoverers_look_at_a_dying_task_never_lies(place: Place) -> None:
 
     for pid in place.forkservers():
         kill(pid)
-    deadline = time.monotonic() + 2
     seen = set()
-    while time.monotonic() < deadline:
-        seen |= {(manager.info(task.task_id).status.value) for manager in managers}
+
+    def look() -> bool:
+        seen.update(manager.info(task.task_id).status.value for manager in managers)
+        return "Handed over" in ((task.latest() or TaskUpdate("")).message or "")
+
+    wait_for("it to be handed on", look)
+    for _ in range(100):
+        look()
 
     assert seen == {"idle"}
     assert first.info().status == "running"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,12 +10,13 @@ from typing import Any
 
 import pytest
 
+import sse_tasks.inline
 import sse_tasks.worker.metrics
 import sse_tasks.worker.picture
 from sse_tasks.handle import Task as Handle
 from sse_tasks.worker.metrics import ALL_KEPT, NAMES_LIMIT, MetricsFile
 
-from ..places import Place, Task
+from ..places import Place, Task, wait_for
 from .workers import measuring
 
 
@@ -29,9 +31,13 @@ def handle(task: Task) -> Handle:
     return Handle(manager=task.manager).attach(task.task_id)
 
 
-def test_points_are_kept_and_counted(shared_place: Place) -> None:
-    """A short task keeps every point, in order, with name, value, step and moment; its picture counts them."""
-    task = shared_place.start("measure", points=300)
+def test_points_are_kept_and_counted(shared_place: Place, tmp_path: Path) -> None:
+    """A short task keeps every point, in order, with name, value, step and moment; its picture counts them, while it
+    runs and at its end."""
+    task = shared_place.start("measure", points=300, gate=str(tmp_path / "gate"))
+    latest = wait_for("all to be counted", lambda: (u := task.latest()) is not None and u.metrics == 300 and u)
+    assert (latest.type, latest.status) == ("metrics", "running")
+    (tmp_path / "gate").touch()
     end = task.end()
 
     kept = points(task)
@@ -43,7 +49,6 @@ def test_points_are_kept_and_counted(shared_place: Place) -> None:
     info = task.info()
     assert end.metrics == info.metrics == 300
     assert info.metrics_bytes == (task.folder.path / "metrics.jsonl").stat().st_size
-    assert "metrics" in {update.type for _, update in task.folder.updates()}
 
 
 def test_a_frame_of_them(shared_place: Place) -> None:
@@ -178,8 +183,10 @@ def test_a_restart_takes_them_along(shared_place: Place) -> None:
     assert [point["value"] for point in points(fresh)] == [0, 1, 2, 3, 4]
 
 
-def test_inline(capsys: pytest.CaptureFixture[str]) -> None:
+def test_inline(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """Run in the calling process, a number a second is printed."""
-    measuring.measure(points=1000)
+    moments = itertools.count()  # a millisecond from each look at the clock to the next
+    monkeypatch.setattr(sse_tasks.inline, "time", SimpleNamespace(monotonic=lambda: next(moments) / 1000))
+    measuring.measure(points=1500)
 
-    assert capsys.readouterr().err == "[loss 1 at 0]\n"
+    assert capsys.readouterr().err == "[loss 1 at 0]\n[loss 0.000999001 at 1000]\n"

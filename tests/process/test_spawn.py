@@ -6,6 +6,7 @@ The whole of the process tests runs so with ``SSE_TASKS_START_METHOD=spawn``; he
 from __future__ import annotations
 
 import json
+import os
 import resource
 import shutil
 import subprocess
@@ -212,7 +213,7 @@ def test_ends_are_told_as_what_they_are(shared_place: Place, patient: TaskManage
     tasks["items"] = shared_place.start("emit_then", patient, count=2000, how="segfault")
     tasks["result"] = shared_place.start("give", patient, what="point")
 
-    ends = {how: task.end(40) for how, task in tasks.items()}
+    ends = {how: task.end() for how, task in tasks.items()}
 
     assert (ends["raise"].code, ends["raise"].error) == ("worker_error", "ValueError: a reason")
     assert ends["exit-3"].code == "worker_died" and "status 3" in (ends["exit-3"].error or "")
@@ -223,7 +224,7 @@ def test_ends_are_told_as_what_they_are(shared_place: Place, patient: TaskManage
 
 def test_a_workers_own_children_are_its_own(shared_place: Place, patient: TaskManager) -> None:
     """Forked ones have none of the task's handlers, and nobody else waits for them: their exit codes are right."""
-    assert shared_place.start("child_of_fork", patient).end(40).result == {"terminated": -15, "sum": 4950}
+    assert shared_place.start("child_of_fork", patient).end().result == {"terminated": -15, "sum": 4950}
 
 
 # -- what dies -----------------------------------------------------------------------------------------------------
@@ -283,7 +284,7 @@ def test_recovery_kills_what_is_left(place: Place) -> None:
     assert len(processes_of(task.task_id)) == 4
 
     done = subprocess.run([sys.executable, "-c", LOOK, place.data_dir, task.task_id], text=True, capture_output=True,
-                          timeout=30)
+                          timeout=60)
 
     assert done.stdout == "failed worker_died\n", done.stderr
     assert processes_of(task.task_id) == []
@@ -291,8 +292,10 @@ def test_recovery_kills_what_is_left(place: Place) -> None:
 
 def test_an_orphan_without_a_mark_is_written_down(place: Place) -> None:
     """What was below the keeper once is its task's, though nothing shows it any more: a recovery finds and kills it."""
-    task = place.start("loses-a-child")
-    wait_for("its parent's end", lambda: (update := task.latest()) is not None and update.message, 60)
+    gate = place.scratch / "gate"
+    os.mkfifo(gate)
+    task = place.start("loses-a-child", gate=str(gate))
+    wait_for("its child", lambda: (update := task.latest()) is not None and update.message)
     shell, orphan = map(int, (task.info().message or "").split())
 
     def recorded() -> set[int]:
@@ -301,6 +304,8 @@ def test_an_orphan_without_a_mark_is_written_down(place: Place) -> None:
         except FileNotFoundError:
             return set()
 
+    wait_for("both to be written down", lambda: {shell, orphan} <= recorded())
+    gate.write_text("")  # its parent ends
     wait_for("the next look", lambda: (pids := recorded()) and shell not in pids)
     assert orphan in recorded()
     for pid in [*place.forkservers(), task.keeper()]:

@@ -7,6 +7,7 @@ import inspect
 import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from tornado.httpclient import HTTPResponse
 from traitlets.config import Config
 
 from sse_tasks.bell import Bell
+from sse_tasks.errors import SseTasksError
 from sse_tasks.folder import create_task_folder, publish
 from sse_tasks.hosts.local import host_id
 from sse_tasks.types import TaskSpec, new_task_id
@@ -84,7 +86,7 @@ def call(jp_fetch: Callable[..., Awaitable[HTTPResponse]]) -> Call:
                  for one in (value if isinstance(value, list) else [value])]
         response = await jp_fetch("api", *path.split("/"), method=method, body=data, headers=headers,
                                   params=query, raise_error=False, allow_nonstandard_methods=True,
-                                  follow_redirects=False)
+                                  follow_redirects=False, connect_timeout=60, request_timeout=60)
         return Answer(response.code, response.headers, response.body)
 
     return call_
@@ -102,7 +104,7 @@ def start(call: Call) -> Callable[..., Awaitable[str]]:
     return start_
 
 
-async def until(condition: Callable[[], Any], what: str, seconds: float = 20.0) -> Any:
+async def until(condition: Callable[[], Any], what: str, seconds: float = 60.0) -> Any:
     """The first true value of ``condition``, plain or async; fails with ``what`` when it doesn't come in time."""
     deadline = time.monotonic() + seconds
     while True:
@@ -114,6 +116,12 @@ async def until(condition: Callable[[], Any], what: str, seconds: float = 20.0) 
         if time.monotonic() > deadline:
             pytest.fail(f"waited {seconds} s in vain for {what}")
         await asyncio.sleep(0.01)
+
+
+async def end_after_some_updates(app: Any, task_id: str, gate: Path) -> None:
+    """Opens the gate of a task that goes on until then, once it has said more than ten things."""
+    await until(lambda: len(list(app.manager.folder(task_id).updates())) > 11, "some updates")
+    gate.touch()
 
 
 @pytest.fixture
@@ -137,9 +145,23 @@ def app(jp_serverapp: Any) -> Any:
 
 
 @pytest_asyncio.fixture
+async def alone(app: Any) -> None:
+    """No task of an earlier test lives any more: all of them use one data folder."""
+    await asyncio.to_thread(app._first_look.join)
+
+    def live() -> list[Any]:
+        return app.manager.list(status=LIVE, brief=True)[0]
+
+    for info in live():
+        with suppress(SseTasksError):  # it has just ended
+            app.manager.ask(info.task_id, "abort")
+    await until(lambda: not live(), "the tasks of other tests to end")
+
+
+@pytest_asyncio.fixture
 async def client(http_server: Any, jp_http_port: int, jp_base_url: str) -> AsyncIterator[httpx.AsyncClient]:
     """An HTTP client of the server of this test, for streams."""
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{jp_http_port}{jp_base_url}api", timeout=20,
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{jp_http_port}{jp_base_url}api", timeout=60,
                                  headers={"Authorization": f"token {TOKEN}"}) as running:
         yield running
 
@@ -154,13 +176,13 @@ class RawReader:
 
     async def open(self, request: str) -> None:
         self.writer.write(request.replace("\n", "\r\n").encode() + b"\r\n")
-        self.head = await asyncio.wait_for(self._reader.readuntil(b"\r\n\r\n"), 20)
+        self.head = await asyncio.wait_for(self._reader.readuntil(b"\r\n\r\n"), 60)
 
     @property
     def status(self) -> int:
         return int(self.head.split()[1])
 
-    async def chunk(self, seconds: float = 20) -> bytes:
+    async def chunk(self, seconds: float = 60) -> bytes:
         """One chunk of the body, as the server wrote it; empty at the clean end."""
         async with asyncio.timeout(seconds):
             size = int(await self._reader.readline(), 16)
@@ -244,5 +266,4 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     """A second server on the same data folder."""
     running = start_server(tmp_path_factory.mktemp("server"), env={"SSE_TASKS_WORKERS": str(WORKERS)})
     yield running
-    running.process.terminate()
-    running.process.wait(20)
+    running.stop()

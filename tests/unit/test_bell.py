@@ -25,7 +25,7 @@ def folder() -> Iterator[Path]:
 
 
 def hear(listener: Listener) -> set[str]:
-    assert select.select([listener], [], [], 5)[0], "waited 5 s for a bell"
+    assert select.select([listener], [], [], 60)[0], "waited 60 s for a bell"
     return listener.hear()
 
 

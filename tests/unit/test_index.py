@@ -121,6 +121,7 @@ def test_many_files_are_not_counted_for_each_look(
         return len(counted)
 
     monkeypatch.setattr(TaskFolder, "count_files", count)
+    monkeypatch.setattr("sse_tasks.index._COUNT_REST", 600)  # a minute: all looks lie within it
     live, ended = make("running"), make()
 
     assert [manager.info(live).files for _ in range(10)] == [1] * 10

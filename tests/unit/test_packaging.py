@@ -39,6 +39,14 @@ print(json.dumps({
     "prefix": sys.prefix}))
 """
 
+# As ``python -m``, without jsonschema's grammar of addresses, which takes a second to load and which nobody needs here.
+MODULE = """
+import runpy, sys
+sys.modules["rfc3987_syntax"] = None
+del sys.argv[0]
+runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+"""
+
 
 def run(*command: str | Path, cwd: Path) -> str:
     """What the command printed, error output included; the test fails if it fails."""
@@ -122,7 +130,7 @@ def test_shipped_workers_are_found(installed: Installed) -> None:
 
 def test_server_extension_is_enabled(installed: Installed) -> None:
     """``jupyter server extension list`` says that the extension is enabled and OK, without anything being done."""
-    said = run(installed.python, "-m", "jupyter_server", "extension", "list", cwd=installed.folder)
+    said = run(installed.python, "-c", MODULE, "jupyter_server", "extension", "list", cwd=installed.folder)
 
     assert re.search(r"sse_tasks_server.*enabled", said), said
     assert re.search(r"sse_tasks_server .*OK", said), said
@@ -130,7 +138,7 @@ def test_server_extension_is_enabled(installed: Installed) -> None:
 
 def test_lab_extension_is_enabled(installed: Installed) -> None:
     """``jupyter labextension list`` says that JupyterLab's and Notebook's extension is enabled and OK, too."""
-    said = run(installed.python, "-m", "jupyterlab.labextensions", "list", cwd=installed.folder)
+    said = run(installed.python, "-c", MODULE, "jupyterlab.labextensions", "list", cwd=installed.folder)
 
     assert re.search(r"sse-tasks v\S+ .*enabled.* .*OK.* \(python, sse_tasks\)", said), said
 

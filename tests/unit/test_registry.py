@@ -35,6 +35,7 @@ from sse_tasks.registry import (
     validate_input,
     worker_ref,
 )
+from sse_tasks.schema_check import fault_of
 from sse_tasks.types import TaskTypeInfo
 
 
@@ -391,6 +392,19 @@ def test_every_wrong_field_is_listed_with_its_path_and_the_near_names() -> None:
     }
     assert by_schema.value.errors == caught.value.errors
     assert str(caught.value).startswith("The input of your-task doesn't fit: url: is missing; ")
+
+
+def test_of_very_many_choices_only_some_are_told() -> None:
+    """The first ten and how many there are, and those that are near what was meant."""
+    schema = {"enum": [f"station-{number:05}" for number in range(20_000)]}
+
+    for one in (schema, {"anyOf": [schema, {"type": "null"}]}):
+        fault = fault_of(one, "station-1234", one)
+        assert fault is not None
+        assert fault["message"].startswith('must be one of "station-00000", "station-00001", ')
+        assert '"station-00009", … (20,000 in all), not "station-1234". Did you mean station-123' in fault["message"]
+        assert len(fault["message"]) < 400
+    assert fault_of(schema, "station-12345", schema) is None
 
 
 @pytest.mark.parametrize("value", [None, [], "text", 3])

@@ -34,12 +34,13 @@ def sent(monkeypatch):
 
 
 def test_the_module_is_one_text():
-    """No import is left, each file is there once, and it exports one thing."""
+    """No import and no line of comment is left, each file is there once, and it exports one thing."""
     text = str(TaskWidget._esm)
 
     assert not re.search(r"^import ", text, re.MULTILINE)
     assert text.count("function mount(") == text.count("function connectHub(") == 1
     assert text.count("export default") == 1
+    assert not re.search(r"^\s*(//|/\*|\*)", text, re.MULTILINE)
 
 
 def test_the_module_has_no_doubled_top_level_name():

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -28,10 +30,27 @@ def manager(tmp_path: Path) -> Iterator[TaskManager]:
 
 
 @pytest.fixture
-def slow_shop(demo_shop: ModuleType) -> Iterator[Any]:
-    """Slow enough that a task is met in the midst of a page."""
-    with demo_shop.DemoShop(pause=1.0) as shop:
+def held_shop(demo_shop: ModuleType) -> Iterator[Any]:
+    """Gives its first page at once, and the others when its ``gate`` is set: a task is met in the midst of a page,
+    however slow the machine is."""
+    class HeldShop(demo_shop.DemoShop):  # type: ignore[name-defined, misc]
+        gate = threading.Event()
+        asked = itertools.count()
+
+        @property
+        def pause(self) -> float:
+            """Seconds that a page takes, as the shop asks for each."""
+            if next(self.asked):
+                self.gate.wait(60)
+            return 0.0
+
+        @pause.setter
+        def pause(self, seconds: float) -> None:
+            pass
+
+    with HeldShop() as shop:
         yield shop
+        shop.gate.set()
 
 
 def wait_for(manager: TaskManager, task_id: str, what: str, fits: Callable[[TaskInfo], bool]) -> TaskInfo:
@@ -86,12 +105,13 @@ def test_it_scrapes_the_shop(manager: TaskManager, demo_shop: ModuleType) -> Non
     assert_gone(manager, task_id, [])
 
 
-def test_pause_and_resume_with_a_browser_open(manager: TaskManager, slow_shop: Any) -> None:
+def test_pause_and_resume_with_a_browser_open(manager: TaskManager, held_shop: Any) -> None:
     """A paused task stands still with its browser open, and resumed it finds everything."""
-    task_id = start(manager, slow_shop)
+    task_id = start(manager, held_shop)
     with_browser(manager, task_id)
 
     manager.ask(task_id, "pause")
+    held_shop.gate.set()
     paused = wait_for(manager, task_id, "the pause", lambda info: info.status == "paused")
     assert len(tree_of(task_id)) > 3
     assert manager.info(task_id).items == paused.items
@@ -101,9 +121,9 @@ def test_pause_and_resume_with_a_browser_open(manager: TaskManager, slow_shop: A
     assert (info.status, info.items) == ("completed", 36)
 
 
-def test_abort_with_a_browser_open(manager: TaskManager, slow_shop: Any) -> None:
+def test_abort_with_a_browser_open(manager: TaskManager, held_shop: Any) -> None:
     """When the end is written, no process of the browser is left, and the reviews found so far are kept."""
-    task_id = start(manager, slow_shop)
+    task_id = start(manager, held_shop)
     tree = with_browser(manager, task_id)
 
     manager.ask(task_id, "abort")
@@ -114,9 +134,9 @@ def test_abort_with_a_browser_open(manager: TaskManager, slow_shop: Any) -> None
     assert_gone(manager, task_id, tree)
 
 
-def test_a_killed_runner_leaves_no_browser(manager: TaskManager, slow_shop: Any) -> None:
+def test_a_killed_runner_leaves_no_browser(manager: TaskManager, held_shop: Any) -> None:
     """SIGKILL of the process that runs the worker: the cause is named, and its browser goes too."""
-    task_id = start(manager, slow_shop)
+    task_id = start(manager, held_shop)
     tree = with_browser(manager, task_id)
     runner = next(process for process, command in tree.items() if command[0].startswith("sse-task scrape-reviews"))
 

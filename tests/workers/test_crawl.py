@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import os
 import shutil
+import time
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 import pytest
 from desk import Desk, descendants, reading_of
 from shop import Answer, Shop, reviews_html
-from sse_tasks_workers.scrape_reviews import ScrapeReviewsInput, ScrapeReviewsOutput, browser, lane, scrape_reviews
+from sse_tasks_workers.scrape_reviews import ScrapeReviewsInput, ScrapeReviewsOutput, browser, scrape_reviews
 
 from sse_tasks import TaskError
 
@@ -92,7 +93,7 @@ async def test_an_aborted_crawl_goes_on_where_it_was(desk: MakeDesk, shop: Shop,
 async def test_an_abort_closes_the_browser(desk: MakeDesk, shop: Shop) -> None:
     """Cancelled while a page is loading, it leaves no process behind."""
     before = descendants()  # of other tests: servers that live as long as the session
-    shop.answers["/kettle"] = Answer(reviews_html(["A"]), wait=5)
+    shop.answers["/kettle"] = Answer(reviews_html(["A"]), wait=20)
     task = asyncio.create_task(scrape(desk(), shop.url()))
     await until(lambda: shop.asked("/kettle") != [], "the page was asked for")
     assert any("chrom" in name for pid, name in descendants().items() if pid not in before)
@@ -104,12 +105,12 @@ async def test_an_abort_closes_the_browser(desk: MakeDesk, shop: Shop) -> None:
     await until(lambda: descendants().keys() <= before.keys(), "no process was left")
 
 
-async def until(happened: Callable[[], bool], what: str, seconds: float = 10) -> None:
-    for _ in range(int(seconds / 0.02)):
-        if happened():
-            return
+async def until(happened: Callable[[], bool], what: str, seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not happened():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"within {seconds} s: {what}, which didn't happen")
         await asyncio.sleep(0.02)
-    raise AssertionError(f"within {seconds} s: {what}, which didn't happen")
 
 
 async def test_limits(desk: MakeDesk, shop: Shop) -> None:
@@ -195,11 +196,10 @@ async def test_pages_without_news(desk: MakeDesk, shop: Shop) -> None:
 
 @pytest.mark.parametrize(("html", "words"), [
     ("<title>Just a moment…</title><p>Are you human?</p>", "Its title is 'Just a moment…'"),
-    (reviews_html([], declared=1200), "It says that there are 1200"),
     ("<p>stars: 5, by Ann: nice</p>", "No reviews were found"),
 ])
 async def test_no_reviews_is_a_result(desk: MakeDesk, shop: Shop, html: str, words: str) -> None:
-    """A wall, an aggregate alone or plain HTML don't fail: the result says that nothing was found."""
+    """A wall or plain HTML don't fail: the result says that nothing was found."""
     shop.answers["/kettle"] = Answer(html)
 
     output = await scrape(desk(), shop.url())
@@ -268,7 +268,7 @@ def page_moments(shop: Shop) -> list[float]:
 
 async def test_a_busy_host_is_asked_again(desk: MakeDesk, shop: Shop) -> None:
     """429 and 503 are tried again, after as long as Retry-After asks; the reading is whole then."""
-    busy = [Answer(status=429, Retry_After="2"), Answer(reviews_html(["A"]))]
+    busy = [Answer(status=429, Retry_After="1"), Answer(reviews_html(["A"]))]
     shop.answers["/kettle"] = busy
     one = desk()
 
@@ -276,8 +276,8 @@ async def test_a_busy_host_is_asked_again(desk: MakeDesk, shop: Shop) -> None:
 
     first, second = page_moments(shop)
     assert (output.found, output.errors) == (1, [])
-    assert second - first >= 1.9
-    assert "the host wants a pause (status 429); trying again in 2 s" in one.reports.said()
+    assert second - first >= 1.0
+    assert "the host wants a pause (status 429); trying again in 1 s" in one.reports.said()
 
 
 async def test_a_later_page_that_fails(desk: MakeDesk, shop: Shop) -> None:
@@ -296,17 +296,13 @@ async def test_a_later_page_that_fails(desk: MakeDesk, shop: Shop) -> None:
 
 @pytest.mark.parametrize(("answer", "words"), [
     (Answer("<title>No</title>", 404), "no such page .status 404"),
-    (Answer("secret", 401, WWW_Authenticate='Basic realm="x"'), "a name and a password .status 401"),
-    (Answer(status=204), "an empty answer .status 204"),
-    (Answer(b"%PDF-1.4", kind="application/pdf"), "it is no page"),
     (Answer("a,b", kind="text/csv", Content_Disposition="attachment"), "it is no page"),
     (Answer('{"reviews": []}', kind="application/json"), "it is no page but application/json"),
-    (Answer(status=302, Location="/kettle"), "it redirects in a circle"),
     (Answer("<script>location.reload()</script>"), "keeps reloading itself"),
-    (Answer('<meta http-equiv="refresh" content="0">'), "keeps reloading itself"),
 ])
 async def test_no_page_at_all(desk: MakeDesk, shop: Shop, answer: Answer, words: str) -> None:
-    """A start address that gives no page fails with the reason in words, at once, and writes no download."""
+    """A start address that gives no page fails with the reason in words, at once, and writes no download. More of the
+    kind stand among the bad pages."""
     shop.answers["/kettle"] = answer
     one = desk()
 
@@ -316,19 +312,6 @@ async def test_no_page_at_all(desk: MakeDesk, shop: Shop, answer: Answer, words:
     assert caught.value.code == "page_failed"
     assert {file.name for file in one.ctx.files.iterdir()} <= {"failed-page.html", "failed-page.png",
                                                            "failed-page.trace.zip"}
-
-
-async def test_scripts_that_never_stop(desk: MakeDesk, shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A page whose script never ends is given up by the deadline, tried once more, and leaves no process behind."""
-    monkeypatch.setattr(lane, "CALL_SECONDS", 2.0)
-    before = descendants()
-    shop.answers["/kettle"] = Answer("<title>Busy</title><script>while (true) {}</script>")
-
-    with pytest.raises(TaskError, match=r"can't be read"):
-        await scrape(desk(), shop.url(), timeout=1.5)
-
-    assert len(shop.asked("/kettle")) == 2
-    await until(lambda: descendants().keys() <= before.keys(), "no process was left")
 
 
 async def test_a_page_that_nags(desk: MakeDesk, shop: Shop) -> None:
@@ -345,20 +328,14 @@ async def test_a_page_that_nags(desk: MakeDesk, shop: Shop) -> None:
 
 
 async def test_a_redirect_to_an_internal_address(desk: MakeDesk, shop: Shop, other_shop: Shop) -> None:
-    """No redirect, frame or script reaches an internal host that wasn't asked for, unless it is allowed."""
+    """A redirect to an internal host that wasn't asked for fails, and goes through where that is allowed. What else of
+    a page doesn't reach it stands among the bad pages."""
     other_shop.answers["/admin"] = Answer(reviews_html(["Inside"]))
-    inner = other_shop.url("/admin")
-    framing = f'<iframe src="{inner}"></iframe><script>fetch("{inner}")</script>'
-    shop.answers |= {"/kettle": Answer(status=302, Location=inner),
-                     "/framed": Answer(reviews_html(["A"], links=framing)),
-                     "/moved": Answer(f'<script>location = "{inner}"</script>')}
+    shop.answers["/kettle"] = Answer(status=302, Location=other_shop.url("/admin"))
     allowed = desk()
 
     with pytest.raises(TaskError, match="internal address that was not asked for"):
         await scrape(desk(), shop.url())
-    with pytest.raises(TaskError, match="internal address that was not asked for"):
-        await scrape(desk(), shop.url("/moved"))
-    await scrape(desk(), shop.url("/framed"))
     assert other_shop.requests == []
 
     await scrape(allowed, shop.url(), allow_hosts=["127.0.0.1"])

@@ -15,7 +15,7 @@ from shop import Answer, Shop, reviews_html
 
 from sse_tasks.task_manager import TaskManager
 
-from ..places import Place, Task, is_keeper, kill, processes_of, wait_for
+from ..places import Place, Task, began_at, is_keeper, kill, processes_of, wait_for
 
 pytestmark = pytest.mark.browser
 
@@ -70,8 +70,8 @@ def victim_of(task: Task, who: str) -> int:
     def look() -> list[int]:
         return [pid for pid in processes_of(task.task_id) if is_keeper(pid) == (who == "keeper")]
 
-    wait_for(f"the {who}", lambda: look() or task.info().is_ended, 60)
-    return min(look(), default=0)
+    wait_for(f"the {who}", lambda: look() or task.info().is_ended)
+    return min(look(), key=lambda pid: (began_at(pid) or 0, pid), default=0)  # the oldest
 
 
 def kill_sometime(task: Task, shop: Shop, chance: random.Random) -> str:

@@ -91,13 +91,6 @@ def flood_reports(size: int) -> str:
 
 
 @task
-def run_and_rest(ctx: TaskContext) -> str:
-    ctx.message("there")
-    ctx.sleep(0.4)
-    return "rested"
-
-
-@task
 def note_times(ctx: TaskContext, path: str) -> None:
     """Writes down when it began and when it ended."""
     fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)

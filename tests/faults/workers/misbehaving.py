@@ -95,8 +95,11 @@ def misbehave(ctx: TaskContext, how: str) -> Any:
             blocked.acquire()
             for _ in range(5000):
                 _thread.start_new_thread(blocked.acquire, ())
-            for _ in range(10):
-                threading.Thread(target=ctx.message, args=("of a thread",)).start()
+            reporting = [threading.Thread(target=ctx.message, args=("of a thread",)) for _ in range(10)]
+            for thread in reporting:
+                thread.start()
+            for thread in reporting:  # what follows them is to be the last word
+                thread.join()
         case "threads-exit":
             for leave in (sys.exit, _thread.exit, lambda: sys.exit("words"), _recurse):
                 thread = threading.Thread(target=leave)

@@ -33,8 +33,8 @@ def bars_nested(gate: str) -> list[str]:
 
 
 @task
-def bars_one(kind: str) -> None:
-    """A bar of each kind, to its end."""
+def bars_one(kind: str, gate: str = "") -> None:
+    """A bar of each kind, to its end; that of bytes stops at the gate in its midst."""
     if kind == "manual":
         from tqdm import tqdm
         with tqdm(total=10) as bar:
@@ -70,7 +70,7 @@ def bars_one(kind: str) -> None:
         with tqdm(total=2, desc="files") as files, tqdm(total=3 << 20, desc="a", unit="B", unit_scale=True,
                                                         unit_divisor=1024) as file:
             file.update(1 << 20)
-            time.sleep(0.2)
+            wait_at(gate)
             files.update(1)
     elif kind == "disabled":
         from tqdm import tqdm

@@ -116,9 +116,8 @@ async def busy_async_ctx(ctx: AsyncTaskContext, how: str, path: str = "") -> Non
 
 @task
 def stubborn(how: str) -> None:
-    """Swallows whatever is raised in it, or never comes back to where it could be. Says so once it does."""
-    if not how.startswith("swallow"):
-        print("begun", flush=True)
+    """Swallows whatever is raised in it, or never comes back to where it could be. Says that it has begun when an abort
+    would meet it so, and not one step before."""
     match how:
         case "swallow":
             while True:
@@ -133,20 +132,23 @@ def stubborn(how: str) -> None:
                         await asyncio.sleep(1)
             asyncio.run(swallow())
         case "c-code":
-            collections.deque(itertools.repeat(1), maxlen=0)
+            collections.deque(itertools.chain(map(print, ["begun"]), itertools.repeat(1)), maxlen=0)
         case "slow-cleanup":
             try:
+                print("begun", flush=True)
                 time.sleep(1000)
             finally:
                 time.sleep(1000)
         case "cleanup-fails":
             try:
+                print("begun", flush=True)
                 time.sleep(1000)
             finally:
                 raise RuntimeError("the cleanup failed")
         case "exit-hangs":
             import atexit
 
+            print("begun", flush=True)
             atexit.register(time.sleep, 1000)
 
 

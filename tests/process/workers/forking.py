@@ -140,11 +140,11 @@ def looks_around() -> dict[str, object]:
 
 
 @task
-def loses_a_child(ctx: TaskContext) -> None:
-    """A process of another session and without a mark, whose parent lives for some seconds."""
-    shell = subprocess.Popen(["sh", "-c", "setsid env -i sleep 1000 & echo $!; exec sleep 3"], stdout=subprocess.PIPE)
+def loses_a_child(ctx: TaskContext, gate: str) -> None:
+    """A process of another session and without a mark, whose parent lives until the gate, a FIFO, is opened."""
+    shell = subprocess.Popen(["sh", "-c", "setsid env -i sleep 1000 & echo $!; : < \"$0\"", gate],
+                             stdout=subprocess.PIPE)
     assert shell.stdout is not None
-    orphan = int(shell.stdout.readline())
+    ctx.message(f"{shell.pid} {int(shell.stdout.readline())}")
     shell.wait()
-    ctx.message(f"{shell.pid} {orphan}")
     time.sleep(600)

@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+import time
 
 import numpy
 
@@ -10,10 +11,12 @@ from sse_tasks import AsyncTaskContext, TaskContext, task
 
 
 @task
-def measure(ctx: TaskContext, points: int = 3) -> None:
-    """A falling loss."""
+def measure(ctx: TaskContext, points: int = 3, gate: str = "") -> None:
+    """A falling loss; then it waits until the gate is there, if there is to be one."""
     for step in range(points):
         ctx.metric("loss", 1 / (step + 1), step)
+    while gate and not os.path.exists(gate):
+        time.sleep(0.005)
 
 
 @task

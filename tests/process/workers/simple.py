@@ -42,12 +42,13 @@ def wait(ctx: TaskContext) -> None:
 
 
 @task
-def order(ctx: TaskContext, path: str, word: str, seconds: float = 0) -> None:
-    """Writes down that it began."""
+def order(ctx: TaskContext, path: str, word: str) -> None:
+    """Writes down that it began, and goes on until a file is there."""
     fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     os.write(fd, word.encode() + b"\n")
     os.close(fd)
-    ctx.sleep(seconds)
+    while not os.path.exists(f"{path}-{word}"):
+        ctx.sleep(0.01)
 
 
 @task

@@ -63,11 +63,11 @@ def odd_numbers(input_value: float = 0.0) -> dict[str, float]:
 
 
 @task("seconds")
-def seconds(ctx: TaskContext, run: float = 1.0) -> float:
-    """Reports as often as it can for a while."""
+def seconds(ctx: TaskContext, run: float = 1.0, gate: str = "") -> float:
+    """Reports as often as it can for a while; where a gate is named, until that is there."""
     until = time.monotonic() + run
     step = 0
-    while time.monotonic() < until:
+    while not os.path.exists(gate) if gate else time.monotonic() < until:
         step += 1
         ctx.progress(step, message="x" * (step % 200))
         ctx.emit({"step": step})
