@@ -35,8 +35,8 @@ SHOP_SECONDS = 20.0
 SERVER_SECONDS = 60.0
 STREAM_TIMEOUT = httpx.Timeout(10, read=60)  # a stream that has nothing to say says so every 10 s
 NOTEBOOK_SECONDS = 180.0
-LAST_SNAPSHOT_SECONDS = 5.0
-STOP_SECONDS = 10.0
+LAST_SNAPSHOT_SECONDS = 30.0
+STOP_SECONDS = 30.0
 LINE_SECONDS = 0.5
 """Between two progress lines where they can't be drawn over each other, as in a log."""
 

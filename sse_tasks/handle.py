@@ -246,7 +246,7 @@ class Task(traitlets.HasTraits):
     def _outcome(self, info: TaskInfo) -> Any:
         self._known = info
         if self._view is not None:
-            self._view.refresh()  # now, while the cell that waited still runs: what comes later, nbclient doesn't take
+            self._view.settle()  # now, while the cell that waited still runs: what comes later, nbclient doesn't take
         if info.status is Status.FAILED:
             raise TaskFailedError(info.task_id, info.error or "The task failed.", info.code or "worker_error")
         if info.status is Status.ABORTED:

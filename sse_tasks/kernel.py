@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Cell", "notebook", "origin", "running_loop", "shell", "workers_beside"]
+__all__ = ["Cell", "notebook", "origin", "running_cell", "running_loop", "shell", "workers_beside"]
 
 
 def shell() -> Any | None:
@@ -43,6 +43,14 @@ def origin() -> dict[str, str]:
     parent = here.get_parent() if hasattr(here, "get_parent") else {}
     cell = parent.get("metadata", {}).get("cellId")
     return {name: str(value) for name, value in (("notebook", notebook()), ("cell", cell)) if value}
+
+
+def running_cell() -> str | None:
+    """The id of the message that the cell came with that runs now, or was the last to run; None without a kernel."""
+    here = shell()
+    # In a context of its own: a thread may remember the cell that it was started in.
+    parent = contextvars.Context().run(here.get_parent) if here is not None and hasattr(here, "get_parent") else {}
+    return parent.get("header", {}).get("msg_id")
 
 
 def workers_beside() -> Path | None:

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from .errors import NothingThereError, TaskNotFoundError
 from .folder import TaskFolder
-from .kernel import origin, running_loop
+from .kernel import origin, running_cell, running_loop
 from .static_view import last_line, plain_text, static_html
 from .task_manager import TaskManager
 from .types import TaskInfo
@@ -119,6 +119,7 @@ class TaskView:
         self._relays: dict[str, _Relay] = {}
         self._shown: list[str] = []
         self._is_live = self._is_settled = False  # settled: its end stands in the cells' outputs
+        self._settled_in: str | None = None  # the cell that ran then
         self._lock = threading.Lock()
 
     def __repr__(self) -> str:
@@ -176,7 +177,16 @@ class TaskView:
                 self._redisplay()
             return self._is_live
 
+    def settle(self) -> None:
+        """Puts the end into the cells' outputs, for a cell that waited for it. Where that came between two cells it is
+        put there once more: nbclient takes no message but those of a cell that runs."""
+        self.refresh()
+        with self._lock:
+            if self._is_settled and self._settled_in != running_cell():
+                self._redisplay()
+
     def _redisplay(self) -> None:
+        self._settled_in = running_cell()
         for display_id in self._shown:
             redisplay(display_id, *self.bundle())
 

@@ -33,6 +33,9 @@ def _load(name: str) -> ModuleType:
     return sys.modules[name]
 
 
+_load("held_port")  # the servers' modules import it
+
+
 def _chromium(playwright: Playwright) -> str:
     own = playwright.chromium.executable_path
     found = own if Path(own).exists() else next(filter(None, map(shutil.which, NAMES)), None)
@@ -65,6 +68,7 @@ async def overview() -> AsyncIterator[object]:
     server.url = server.start()
     yield server
     await server.stop()
+    server.port_holder.close()
 
 
 @pytest.fixture(scope="session")

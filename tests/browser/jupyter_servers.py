@@ -12,7 +12,6 @@ import os
 import re
 import secrets
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -24,24 +23,29 @@ from typing import Any
 
 import nbformat
 import psutil
+from held_port import hold_port
 from playwright.async_api import Page, Request
 
 WORKER = '''
-import time
+import os
 from sse_tasks import TaskContext, task
 
 @task("your-task")
-def your_task(ctx: TaskContext, steps: int = 300, seconds: float = 60.0, message: str = "Reading", ending: str = ""):
-    """Counts to a number of steps, slowly."""
+def your_task(ctx: TaskContext, steps: int = 300, seconds: float = 60.0, message: str = "Reading", ending: str = "",
+              wait_for: str = ""):
+    """Counts to a number of steps, slowly, and ends once there is a file of the name that it may wait for."""
     for step in range(1, steps + 1):
         ctx.progress(step, steps, message)
         print("line", step, flush=True)
         ctx.sleep(seconds / steps)
+    while wait_for and not os.path.exists(wait_for):
+        ctx.sleep(0.02)
     if ending:
         raise ValueError(ending)
     return {"result": f"processed {steps}", "count": steps}
 '''
 START_SECONDS = 60
+CLEAR_SECONDS = 60
 _READY = """() => {
   const w = window.jupyterapp?.shell.currentWidget, s = w?.sessionContext;
   return Boolean(w?.content?.widgets?.length && s?.isReady && s.session?.kernel?.connectionStatus === 'connected'
@@ -83,9 +87,8 @@ class JupyterServer:
             json.dumps({"ServerApp": {"jpserver_extensions": {"sse_tasks_server": extension}}}))
         # Read by kernels and the server alike: tests' tasks don't wait for each other.
         (folder / "config" / "jupyter_sse_tasks_config.json").write_text('{"TaskManager": {"max_running": 32}}')
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self._port_holder = hold_port()
+        self.port = self._port_holder.getsockname()[1]
         self._log = (folder / "server.log").open("ab")
         self.start()
 
@@ -144,12 +147,23 @@ class JupyterServer:
             return json.loads(response.read() or "null")
 
     def clear(self) -> None:
-        """Ends kernels and tasks, so that the next test has the machine for itself."""
+        """Ends kernels and tasks, so that the next test has the machine for itself, and sees none of them live."""
         for session in self.get("api/sessions"):
             self.get(f"api/sessions/{session['id']}", "DELETE")
-        if self.extension:
-            for task in self.get("api/tasks?status=idle&status=running&status=paused")["tasks"]:
-                self.get(f"api/tasks/{task['taskType']}?taskId={task['taskId']}", "DELETE")
+        deadline = time.monotonic() + CLEAR_SECONDS
+        while self.extension and (left := self.get("api/tasks?status=idle&status=running&status=paused")["tasks"]):
+            assert time.monotonic() < deadline, f"These tasks don't end: {left}"
+            for task in left:
+                if task.get("requested") != "abort":
+                    self._abort(task)
+            time.sleep(0.02)
+
+    def _abort(self, task: dict[str, Any]) -> None:
+        try:
+            self.get(f"api/tasks/{task['taskType']}?taskId={task['taskId']}", "DELETE")
+        except urllib.error.HTTPError as error:
+            if error.code != 409:  # it ended by itself meanwhile
+                raise
 
     def log(self) -> str:
         return (self.folder / "server.log").read_text(errors="replace")
@@ -183,15 +197,27 @@ class JupyterServer:
                     started += [process, *process.children(recursive=True)]
             except psutil.Error:
                 continue
-        self.stop()
+        self._process.kill()  # nobody is left to whom it would say goodbye
+        self._process.wait()
         for process in started:
             try:
                 process.kill()
             except psutil.Error:
                 continue
-        psutil.wait_procs(started, timeout=10)
+        deadline = time.monotonic() + 30
+        while any(map(_lives, started)) and time.monotonic() < deadline:
+            time.sleep(0.01)
         self._log.close()
+        self._port_holder.close()
         shutil.rmtree(self.runtime_dir, ignore_errors=True)
+
+
+def _lives(process: psutil.Process) -> bool:
+    """Not so is what has ended, and what nobody has waited for yet."""
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
 
 
 class NotebookPage:
@@ -222,10 +248,14 @@ class NotebookPage:
         path = f"lab/workspaces/{secrets.token_hex(4)}/tree/" if self.server.application == "lab" else "notebooks/"
         await self.page.goto(f"{self.server.url}{path}{self.name}?token={self.server.token}")
         if kernel:
-            await self.page.wait_for_function(_READY, timeout=60_000)
+            await self.ready()
         else:
             await self.page.locator(".jp-Dialog .jp-mod-reject").click()
         return self
+
+    async def ready(self) -> None:
+        """Waits for the notebook and its kernel."""
+        await self.page.wait_for_function(_READY, timeout=60_000)
 
     async def die(self, cell: int) -> None:
         """Runs a cell that kills the kernel, and closes the dialog that tells of it."""
@@ -242,6 +272,17 @@ class NotebookPage:
                 "async i => { jupyterapp.shell.currentWidget.content.activeCellIndex = i;"
                 "await jupyterapp.commands.execute('notebook:run-cell'); }", cell)
 
+    async def runs_until(self, cell: int, mime_type: str, text: str) -> None:
+        """Runs a cell over and over until its output is just this."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + 40
+        while True:
+            await self.run(cell)
+            outputs = await self.outputs(cell)
+            if ["".join(output.get("data", {}).get(mime_type, "")) for output in outputs] == [text]:
+                return
+            assert loop.time() < deadline, f"{outputs}, not {text}"
+
     async def begin(self, cell: int) -> None:
         """Runs a cell that keeps the kernel busy, without waiting for its end."""
         await self.page.evaluate(
@@ -252,7 +293,7 @@ class NotebookPage:
 
     async def restart_kernel(self) -> None:
         await self.page.evaluate("jupyterapp.shell.currentWidget.sessionContext.restartKernel()")
-        await self.page.wait_for_function(_READY)
+        await self.ready()
 
     async def interrupt_kernel(self) -> None:
         await self.page.evaluate("jupyterapp.shell.currentWidget.sessionContext.session.kernel.interrupt()")
@@ -263,6 +304,14 @@ class NotebookPage:
         deadline = loop.time() + 40
         while len(self.open_overviews) != count:
             assert loop.time() < deadline, f"{len(self.open_overviews)} streams are open, not {count}"
+            await asyncio.sleep(0.02)
+
+    async def has_open_streams(self, count: int) -> None:
+        """Waits until the server itself counts so many: it learns of a connection's end a moment later."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + 40
+        while (streams := self.server.open_streams()) != count:
+            assert loop.time() < deadline, f"{streams} streams are open, not {count}"
             await asyncio.sleep(0.02)
 
     async def kernel_status(self) -> str:

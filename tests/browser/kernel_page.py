@@ -57,6 +57,7 @@ class KernelPage:
         self._manager = AsyncKernelManager()
         self._client: AsyncKernelClient
         self._comm_id = ""
+        self._begun: dict[str, asyncio.Event] = {}
         self._idle: dict[str, asyncio.Event] = {}
 
     async def __aenter__(self) -> KernelPage:
@@ -81,8 +82,10 @@ class KernelPage:
         await asyncio.wait_for((await self.begin(code)).wait(), 60)
 
     async def begin(self, code: str) -> asyncio.Event:
-        """Runs a cell, and gives the event of its end."""
-        return self._idle.setdefault(self._client.execute(code), asyncio.Event())
+        """Runs a cell; once the kernel has begun with it, gives the event of its end."""
+        msg_id = self._client.execute(code)
+        await asyncio.wait_for(self._begun.setdefault(msg_id, asyncio.Event()).wait(), 60)
+        return self._idle.setdefault(msg_id, asyncio.Event())
 
     async def interrupt(self) -> None:
         await self._manager.interrupt_kernel()
@@ -95,8 +98,11 @@ class KernelPage:
         while True:
             message = await self._client.get_iopub_msg()
             kind, content = message["msg_type"], message["content"]
+            asked_by = message["parent_header"].get("msg_id")
+            if kind == "execute_input":
+                self._begun.setdefault(asked_by, asyncio.Event()).set()
             if kind == "status" and content["execution_state"] == "idle":
-                self._idle.setdefault(message["parent_header"].get("msg_id"), asyncio.Event()).set()
+                self._idle.setdefault(asked_by, asyncio.Event()).set()
             elif kind == "comm_open" and "task_id" in content["data"].get("state", {}):
                 self._comm_id = content["comm_id"]
                 await self.page.evaluate("state => open(state)", content["data"]["state"])

@@ -18,7 +18,11 @@ async def step_of(card: Locator) -> int:
 
 async def moves(card: Locator) -> None:
     """Waits until the task is further than it is now, and the bar with it."""
-    before = await step_of(card)
+    await is_beyond(card, await step_of(card))
+
+
+async def is_beyond(card: Locator, before: int) -> None:
+    """Waits until the task is further than at this step, and the bar with it."""
     figures = await card.locator(".sse-tasks-TaskView-figures").element_handle()
     await card.page.wait_for_function(
         "([box, before]) => Number(box.textContent.match(/([\\d,]+) of /)?.[1].replaceAll(',', '') ?? 0) > before",
@@ -31,6 +35,14 @@ async def abort(card: Locator) -> None:
     await card.get_by_role("button", name="Abort", exact=True).click()
     if await card.get_by_role("button", name="Abort now").is_visible():
         await card.get_by_role("button", name="Abort now").click()
+
+
+async def abort_by_key(card: Locator) -> None:
+    """The same by the keyboard, where pressing it again says so."""
+    button = card.get_by_role("button", name="Abort", exact=True)
+    await button.press("Enter")
+    if await card.get_by_role("button", name="Abort now").is_visible():
+        await button.press("Enter")
 
 
 async def obeys(card: Locator) -> None:

@@ -15,6 +15,7 @@ import tornado.httpserver
 import tornado.httputil
 import tornado.netutil
 import tornado.web
+from held_port import hold_port
 
 import sse_tasks
 
@@ -47,12 +48,16 @@ class OverviewServer:
         self.items: dict[str, bytes] = {}
         self.metrics: dict[str, bytes] = {}
         self.files: dict[str, dict[str, bytes]] = {}
+        self.port_holder = hold_port()
+        self.port = self.port_holder.getsockname()[1]
         self.served = True  # False: as a Jupyter server without the extension
         self.signed_out = False
+        self.forbidden = False  # True: whoever asks is known, and may not
         self.buffering = False  # True: as behind a proxy that holds a stream back until it ends
         self.clock_ahead = 0.0  # seconds that the server's clock is ahead of the page's
         self.restarts_as: str | None = None  # the id of the next restart's task
-        self.slow = asyncio.Event()  # cleared: the server takes its time for a restart
+        self.restart_keys: list[str] = []
+        self.slow = asyncio.Event()  # cleared: the server takes its time for what a person asks of a task
         self.slow.set()
         self.refusal: tuple[int, dict[str, Any]] | None = None
         self.streams: set[Overview] = set()
@@ -78,10 +83,9 @@ class OverviewServer:
             xsrf_cookie_kwargs={"path": BASE_URL},
         )
 
-    def start(self, port: int = 0) -> str:
-        """Listens on loopback; gives back the page's address."""
-        sockets = tornado.netutil.bind_sockets(port, "127.0.0.1")
-        self.port = sockets[0].getsockname()[1]
+    def start(self) -> str:
+        """Listens on loopback; gives back the page's address, which is the same after a stop."""
+        sockets = tornado.netutil.bind_sockets(self.port, "127.0.0.1")
         self.http = tornado.httpserver.HTTPServer(self.application)
         self.http.add_sockets(sockets)
         return f"http://127.0.0.1:{self.port}{BASE_URL}"
@@ -119,9 +123,9 @@ class Handler(tornado.web.RequestHandler):
     def prepare(self) -> None:
         query = f"?{self.request.query}" if self.request.path == f"{BASE_URL}api/tasks" and self.request.query else ""
         self.server.requests.append(f"{self.request.method} {self.request.path.removeprefix(BASE_URL)}{query}")
-        if self.server.signed_out and "/api/" in self.request.path:
+        if (self.server.signed_out or self.server.forbidden) and "/api/" in self.request.path:
             self.set_status(403)
-            self.finish({"message": "Forbidden"})
+            self.finish({"message": "Forbidden"} | ({"code": "forbidden"} if self.server.forbidden else {}))
 
     def is_refused(self) -> bool:
         if self.server.refusal is None:
@@ -183,15 +187,16 @@ class Overview(Handler):
 
 
 class Controls(Handler):
-    def post(self, task_type: str) -> None:
+    async def post(self, task_type: str) -> None:
         body = json.loads(self.request.body)
-        self.answer(body["action"], body["taskId"])
+        await self.answer(body["action"], body["taskId"])
 
-    def delete(self, task_type: str) -> None:
-        self.answer("abort", self.get_query_argument("taskId"))
+    async def delete(self, task_type: str) -> None:
+        await self.answer("abort", self.get_query_argument("taskId"))
 
-    def answer(self, action: str, task_id: str) -> None:
+    async def answer(self, action: str, task_id: str) -> None:
         self.server.asked.append((action, task_id))
+        await self.server.slow.wait()
         if not self.is_refused():
             self.set_status(202)
             self.finish({"success": True, "taskId": task_id})
@@ -208,6 +213,7 @@ class Restart(Handler):
     async def post(self, task_type: str, task_id: str) -> None:
         server, new_id = self.server, self.server.restarts_as
         server.asked.append(("restart", task_id))
+        server.restart_keys.append(self.request.headers["Idempotency-Key"])
         await server.slow.wait()
         if self.is_refused():
             return

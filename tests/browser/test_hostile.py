@@ -129,6 +129,32 @@ async def test_a_form_is_made_from_any_schema(page, overview, kind):
     assert found == paths
 
 
+async def test_one_of_very_many_choices_is_searched(page, overview):
+    """A part of it is typed, and those that have it are offered, some of them at a time; what is none of them is told
+    with the first ten; numbers stay numbers; what a choice can't be said by its text isn't filled in."""
+    schema = {"properties": {"station": {"anyOf": [{"enum": [*range(20_000), "12"]}, {"type": "null"}]}}}
+    await call(page, overview, "form_fields", """({ makeFields }, schema) => {
+        [window.field] = makeFields(schema, schema);
+        document.getElementById('cards').append(field.node); }""", schema)
+    box = page.get_by_label("Station")
+    offered = "() => [...document.querySelectorAll('datalist option')].map(({ value }) => value)"
+
+    await expect(page.locator("[data-path=station]")).to_contain_text("One of 20,001: type a part of it.")
+    await box.fill("1999")
+    found = await page.evaluate(offered)
+    assert found == ["1999", "11999", *(str(number) for number in range(19990, 20_000))]
+    assert await page.evaluate("[field.read(), field.faults(true)]") == [1999, []]
+    await box.fill("9")
+    assert len(await page.evaluate(offered)) == 50
+    await box.fill("far")
+    [fault] = await page.evaluate("field.faults(true)")
+    assert fault["message"] == "must be one of 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, … (20,001 in all), not \"far\""
+    assert await page.evaluate("[field.fill(17), field.read(), field.fill('12'), field.fill('far'), field.read()]") == [
+        True, 17, False, False, 17]
+    assert await page.evaluate("[field.fill(undefined), field.read() === undefined, field.faults(true)]") == [
+        True, True, []]
+
+
 async def test_a_recursive_value_is_checked_in_its_depth(page, overview):
     """The fault that is said is the one inside."""
     schema = SCHEMAS["a type that holds itself"][0]

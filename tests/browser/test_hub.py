@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 from playwright.async_api import Page
+
+from .waiting import until
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
@@ -19,15 +19,6 @@ NEXT_LOOK = "() => connectHub().alarm.timer !== undefined"
 def task_id(number: int) -> str:
     """Ids sort by start time: a higher number is newer."""
     return f"{number:026d}"
-
-
-async def until(what: str, condition: Callable[[], object], seconds: float = 40) -> None:
-    """Waits for a condition of this process; says what it waited for when it didn't come."""
-    loop = asyncio.get_running_loop()
-    deadline = loop.time() + seconds
-    while not condition():
-        assert loop.time() < deadline, f"{what}: not within {seconds} s"
-        await asyncio.sleep(0.02)
 
 
 async def opened(page: Page, overview: Any, *, calm: bool = False, watch: bool = True) -> None:
@@ -90,7 +81,7 @@ async def test_a_list_is_told_of_all_tasks_page_by_page(page, overview):
     await page.wait_for_function("() => window.more === false && Object.keys(tasks).length === 122")
     overview.put(task_id(2), status="failed", error="It broke")
     await page.wait_for_function("id => tasks[id] === 'failed'", arg=task_id(2))
-    last = await page.evaluate("events.at(-1)")
+    last = await page.evaluate("id => events.findLast(({ task }) => task?.taskId === id)", task_id(2))
     assert (last["before"]["status"], last["task"]["error"]) == ("running", "It broke")
     overview.forget(task_id(150))
     await page.wait_for_function("id => !(id in tasks)", arg=task_id(150))
@@ -107,7 +98,7 @@ async def test_what_happened_while_a_stream_was_broken_is_told(page, overview):
     overview.put(task_id(1), status="aborted")
     overview.forget(task_id(2))
     overview.put(task_id(3), status="completed")
-    overview.start(overview.port)
+    overview.start()
     await knows(page, _1="aborted", _3="completed")
 
 
@@ -193,7 +184,7 @@ async def test_after_a_laptops_sleep_the_stream_comes_back(page, overview):
     await page.clock.fast_forward(3600_000)
     await page.clock.run_for(5000)
     await knows(page, _1="paused")
-    assert asleep.ended.is_set()
+    await until("the connection that slept closes", asleep.ended.is_set)
 
 
 async def test_behind_a_proxy_that_holds_streams_back_one_request_asks_for_all(page, overview):
@@ -207,8 +198,9 @@ async def test_behind_a_proxy_that_holds_streams_back_one_request_asks_for_all(p
     await page.clock.run_for(6000)
     await page.wait_for_function(
         "() => document.querySelectorAll('.sse-tasks-TaskView[data-connection=polling]').length === 20")
-    overview.put(task_id(7), status="completed")
+    await page.clock.pause_at(await page.evaluate("Date.now() / 1000 + 3"))  # from now on only the test lets time pass
     await page.wait_for_function(NEXT_LOOK)
+    overview.put(task_id(7), status="completed")
     looks = overview.requests.count(LIVE_LIST)
     await page.clock.run_for(2000)
     await page.wait_for_function("id => tasks[id] === 'completed'", arg=task_id(7))
@@ -218,10 +210,12 @@ async def test_behind_a_proxy_that_holds_streams_back_one_request_asks_for_all(p
         f"GET api/tasks/your-task/{task_id(7)}"]
 
 
-@pytest.mark.parametrize(("fault", "said"), [("signed_out", "signed-out"), ("served", "absent")])
+@pytest.mark.parametrize(("fault", "said"), [("signed_out", "signed-out"), ("forbidden", "forbidden"),
+                                             ("served", "absent")])
 async def test_a_list_is_told_why_there_is_nothing(page, overview, fault, said):
-    """Signed out, or no extension: a list hears it, in a poll as in a stream, and another that comes tries at once."""
-    setattr(overview, fault, fault == "signed_out")
+    """Signed out, not allowed, or no extension: a list hears it, in a poll as in a stream, and another that comes tries
+    at once."""
+    setattr(overview, fault, fault != "served")
     overview.put(task_id(1))
     await opened(page, overview)
     await page.wait_for_function("said => events.at(-1).connection === said", arg=said)
@@ -229,7 +223,7 @@ async def test_a_list_is_told_why_there_is_nothing(page, overview, fault, said):
     await watch_all(page, calm=True)
     await page.wait_for_function("said => events.at(-1).connection === said", arg=said)
 
-    setattr(overview, fault, fault != "signed_out")
+    setattr(overview, fault, fault == "served")
     await watch_all(page)
     await knows(page, _1="running")
 

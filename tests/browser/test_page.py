@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
-
 import pytest
 from playwright.async_api import Page, expect
+
+from .waiting import until
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
 TASKS = [f"0123456789abcdefghjkmnpqr{n}" for n in range(5)]
-
-
-async def until(what: str, condition: Callable[[], object], seconds: float = 40) -> None:
-    """Waits for a condition of this process; says what it waited for when it didn't come."""
-    loop = asyncio.get_running_loop()
-    deadline = loop.time() + seconds
-    while not condition():
-        assert loop.time() < deadline, f"{what}: not within {seconds} s"
-        await asyncio.sleep(0.02)
 
 
 async def opened(page: Page, overview) -> None:
@@ -145,7 +135,7 @@ async def test_a_server_that_restarts_is_found_again(page, overview):
     await page.get_by_role("button", name="Pause").click()
     await expect(page.locator("body")).to_contain_text("The server does not answer.")
     overview.put(TASKS[0], message="back")
-    overview.start(overview.port)
+    overview.start()
 
     await expect(page.locator("body")).to_contain_text("back")
     await expect(cards(page, "live")).to_have_count(1)
@@ -214,7 +204,7 @@ async def test_a_server_that_does_not_know_the_task_says_unknown_once(page, over
 
     assert await page.evaluate("events.filter(type => type === 'unknown').length") == 1
     assert count(overview, "GET api/tasks") == 1
-    assert not overview.streams
+    await until("the stream closes", lambda: not overview.streams)
 
 
 async def test_an_older_answer_does_not_overwrite_a_newer_snapshot(page, overview):

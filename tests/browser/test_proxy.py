@@ -8,12 +8,14 @@ import shutil
 import signal
 import socket
 import subprocess
+import time
 from pathlib import Path
 
 import httpx
 import pytest
 from playwright.async_api import expect
 
+from .held_port import hold_port
 from .notebook_cards import moves
 
 NGINX = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
@@ -54,17 +56,31 @@ mount(document.getElementById('card'), { ...%s, hub: connectHub() });
 def proxied(request, jupyter_server, tmp_path: Path):
     """The Jupyter server, and its port behind nginx."""
     server = jupyter_server("lab")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    holder = hold_port()
+    port = holder.getsockname()[1]
     (tmp_path / "nginx.conf").write_text(
         CONFIGURATION.format(port=port, server=server.port, options=request.param))
     nginx = subprocess.Popen([NGINX, "-p", tmp_path, "-c", tmp_path / "nginx.conf"], stdin=subprocess.DEVNULL,
                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    wait_for_nginx(nginx, port)
     yield server, port, "polling" if request.param == HELD_BACK else "live"
     nginx.send_signal(signal.SIGTERM)
-    nginx.wait(10)
+    nginx.wait(30)
+    holder.close()
     server.clear()
+
+
+def wait_for_nginx(nginx: subprocess.Popen[bytes], port: int) -> None:
+    """Until it takes connections."""
+    deadline = time.monotonic() + 30
+    while True:
+        assert nginx.poll() is None, "nginx ended at once"
+        try:
+            socket.create_connection(("127.0.0.1", port), 5).close()
+            return
+        except OSError:
+            assert time.monotonic() < deadline, "nginx takes no connection"
+            time.sleep(0.02)
 
 
 async def test_a_view_moves_behind_a_proxy(page, proxied):
@@ -72,7 +88,7 @@ async def test_a_view_moves_behind_a_proxy(page, proxied):
     server says to that, the page notices, asks every two seconds, and every control acts."""
     server, port, connection = proxied
     headers = {"Authorization": f"token {server.token}"}
-    async with httpx.AsyncClient(base_url=server.url, headers=headers) as client:
+    async with httpx.AsyncClient(base_url=server.url, headers=headers, timeout=60) as client:
         started = await client.post("api/tasks/your-task", json={"steps": 3000, "seconds": 300})
     config = json.dumps({"baseUrl": server.base_url, "token": server.token})
     task = json.dumps({"taskType": "your-task", "taskId": started.json()["taskId"]})

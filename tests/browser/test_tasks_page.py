@@ -16,6 +16,8 @@ from playwright.async_api import Locator, Page, expect
 from sse_tasks.options import parse_start_line
 from sse_tasks.types import TaskTypeInfo
 
+from .waiting import until
+
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(180)]
 
 WORKER = '''
@@ -83,12 +85,12 @@ class TasksPage:
         await self.page.wait_for_function("() => !document.body.innerText.includes('Loading…')")
         return self
 
-    async def start(self, *, name: str, **task_input: Any) -> str:
+    async def start(self, task_type: str = "all-fields", *, name: str, **task_input: Any) -> str:
         """Starts a task by the page's own login, and gives its id."""
         return await self.page.evaluate(
-            "async ([name, input]) => { const { connectHub } = await import('./static/sse_tasks/hub.js');"
-            "return (await connectHub().send('POST', `api/tasks/all-fields?name=${name}`, input)).taskId; }",
-            [name, task_input])
+            "async ([type, name, input]) => { const { connectHub } = await import('./static/sse_tasks/hub.js');"
+            "return (await connectHub().send('POST', `api/tasks/${type}?name=${name}`, input)).taskId; }",
+            [task_type, name, task_input])
 
     def info(self, task_id: str) -> dict[str, Any]:
         return self.server.get(f"api/tasks/all-fields/{task_id}")
@@ -228,7 +230,7 @@ async def test_a_start_is_copied_as_it_is_typed(tasks):
 async def test_several_are_found_and_aborted_at_once(tasks):
     """Search and filters narrow the list; what is selected is aborted with one click, which says how many."""
     for name in ("bulk-one", "bulk-two", "bulk-three", "other"):
-        await tasks.start(name=name, steps=100, seconds=100)
+        await tasks.start(name=name, steps=1000, seconds=1000)
     await tasks.start(name="bulk-done", steps=1)
     await expect(tasks.row("bulk-done")).to_have_attribute("data-status", "completed")
     await expect(tasks.page).to_have_title("(4) Tasks")
@@ -262,6 +264,7 @@ async def test_forgetting_can_be_taken_back(page, server):
         await expect(tasks.row(name)).to_have_attribute("data-status", "completed")
         await tasks.page.get_by_label(f"Select {name}").check()
 
+    await page.clock.pause_at(await page.evaluate("Date.now() / 1000 + 3"))  # however long a click takes
     await page.get_by_role("button", name="Forget 2 tasks").click()
     await page.clock.run_for(300)
     await expect(tasks.row("forget-me")).to_have_count(0)
@@ -281,34 +284,43 @@ async def test_forgetting_can_be_taken_back(page, server):
 
 NOTIFICATIONS = """
 window.told = [];
-window.Notification = class {
-  static permission = 'default';
-  static async requestPermission() { return (this.permission = 'granted'); }
-  constructor(title, options) { told.push([title, options.body, options.requireInteraction]); }
-  close() {}
+window.Notification = class extends Notification {
+  constructor(title, options) {
+    super(title, options);
+    this.addEventListener('show', () => told.push([this.title, this.body, this.requireInteraction]));
+  }
 };
 """
 
 
-async def test_an_end_that_nobody_looks_at_is_told(page, server):
+async def test_an_end_that_nobody_looks_at_is_told(page, server, tmp_path):
     """A task that ends while another window has the focus is told by the page and, where a click allowed it, by the
     browser; a failure more loudly than a success; one that is looked at, or aborted, not at all."""
-    await page.add_init_script(NOTIFICATIONS)  # headless Chromium shows none
+    await page.context.grant_permissions(["notifications"])  # what a person does when the browser asks
+    await page.add_init_script(NOTIFICATIONS)
     tasks = await TasksPage(page, server).open()
     await page.get_by_role("button", name="Notify me").click()
     await expect(page.get_by_role("button", name="Notifications are on")).to_be_visible()
     await tasks.start(name="seen", steps=1)
     await expect(tasks.row("seen")).to_have_attribute("data-status", "completed")
-    for name, text in (("good", ""), ("bad", "fail"), ("ended", "")):
-        await tasks.start(name=name, steps=100, seconds=100 if name == "ended" else 2, text=text)
-    await expect(tasks.row("ended")).to_have_attribute("data-status", "running")
+    sign = tmp_path / "go"
+    for name, ending in (("good", ""), ("bad", "It broke")):
+        await tasks.start("your-task", name=name, steps=1, seconds=0, ending=ending, wait_for=str(sign))
+        await expect(tasks.row(name)).to_have_attribute("data-status", "running")
+    await tasks.start(name="ended", steps=1000, seconds=1000)
     await tasks.row("ended").get_by_role("button", name="Abort").click()
     await page.evaluate("document.hasFocus = () => false")
+    await expect(tasks.row("ended")).to_have_attribute("data-status", "aborted")
+    sign.touch()
 
-    notices = page.locator(".sse-tasks-Page-notice")
-    await expect(notices).to_have_count(2)
-    await expect(page.locator(".sse-tasks-Page-notice[role=alert]")).to_contain_text("bad failedValueError: It broke")
-    await expect(page.locator(".sse-tasks-Page-notice[role=status]")).to_contain_text("good is done")
+    # All at once, for a success goes by itself.
+    notices = await page.wait_for_function(
+        "() => { const notices = [...document.querySelectorAll('.sse-tasks-Page-notice')];"
+        "return notices.length >= 2 && notices.map(({ role, textContent }) => [role, textContent]).sort(); }")
+    (alert, failure), (status, success) = await notices.json_value()
+    assert (alert, status) == ("alert", "status")
+    assert failure.startswith("bad failedValueError: It broke") and success.startswith("good is done")
+    await page.wait_for_function("told.length === 2")  # the browser has shown them
     assert sorted(await page.evaluate("told")) == [["bad failed", "ValueError: It broke", True],
                                                    ["good is done", "", False]]
     assert "✗" in await page.title()
@@ -319,7 +331,7 @@ async def test_an_end_that_nobody_looks_at_is_told(page, server):
 
 async def test_signed_out_is_said_and_ends_by_itself(tasks):
     """The list says it and leads to the login; once one is signed in again, in whatever tab, it lives again."""
-    await tasks.start(name="lasting", steps=100, seconds=100)
+    await tasks.start(name="lasting", steps=1000, seconds=1000)
     await expect(tasks.row("lasting")).to_have_attribute("data-status", "running")
     await tasks.page.context.clear_cookies()
     await tasks.row("lasting").get_by_role("button", name="Pause").click()
@@ -355,7 +367,7 @@ async def test_it_fits_a_phone_and_the_keyboard(tasks):
     """At 320 pixels nothing sticks out, with form and card open; everything is reached by the keyboard, and each such
     element keeps its keys from JupyterLab."""
     await tasks.page.set_viewport_size({"width": 320, "height": 700})
-    await tasks.start(name="a-rather-long-name-for-a-small-screen-" + "x" * 60, steps=100, seconds=100)
+    await tasks.start(name="a-rather-long-name-for-a-small-screen-" + "x" * 60, steps=1000, seconds=1000)
     row = tasks.page.locator(".sse-tasks-Row[data-status=running]")
     await row.get_by_role("button", expanded=False).press("Enter")
     await expect(row.locator(".sse-tasks-TaskView")).to_contain_text("Running")
@@ -378,7 +390,7 @@ async def test_it_fits_a_phone_and_the_keyboard(tasks):
 
 async def test_a_restarted_server_is_found_again(tasks):
     """While the server is down the list says so; when it is back, the same task goes on before one's eyes."""
-    await tasks.start(name="survivor", steps=1000, seconds=100)
+    await tasks.start(name="survivor", steps=1000, seconds=1000)
     await expect(tasks.row("survivor")).to_have_attribute("data-status", "running")
     tasks.server.stop()
     await expect(tasks.page.get_by_text("The server does not answer")).to_be_visible()
@@ -426,9 +438,27 @@ async def test_an_abort_that_loses_work_is_asked_about(page, overview):
     await question.get_by_role("button", name="Abort 3 tasks").click()
     await expect(question).to_be_hidden()
     await page.get_by_role("button", name="Select none").click()
+    await until("three requests", lambda: len(overview.asked) >= 3)
     assert sorted(overview.asked) == [("abort", number.zfill(26)) for number in ("1", "2", "3")]
     await page.locator(".sse-tasks-Row", has_text="task-3").get_by_role("button", name="Abort").click()
     await expect(question).to_be_hidden()
+
+
+async def test_a_quick_tasks_end_is_no_news_to_who_looks(page, overview):
+    """Also where it has ended before its line was drawn."""
+    await mounted(page, overview)
+    await page.evaluate(
+        "async () => { window.told = []; const { watchEnds } = await import('./frontend/notices.js');"
+        "watchEnds(connectHub(), ({ title }) => told.push(title)); }")
+    await expect(page.get_by_text("No tasks yet.")).to_be_visible()
+    for number, name in enumerate(("looked-at", "missed")):
+        for status in ("running", "completed"):
+            overview.put(f"{number:026d}", status=status, name=name)
+        await expect(page.locator(".sse-tasks-Row", has_text=name)).to_have_attribute("data-status", "completed")
+        await page.evaluate("document.hasFocus = () => false")
+
+    await page.wait_for_function("() => told.length > 0")
+    assert await page.evaluate("told") == ["missed is done"]
 
 
 async def test_thousands_of_ended_tasks_come_line_by_line(page, overview):

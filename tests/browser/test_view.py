@@ -10,19 +10,26 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from playwright.async_api import Page, expect
 
+from .waiting import until
+
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
 TASK = "0123456789abcdefghjkmnpqrs"
+OTHER = "0123456789abcdefghjkmnpqrt"
 
 
 def ago(seconds: float) -> str:
     return (datetime.now(UTC) - timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S.000Z")
 
 
+async def opened(page: Page, overview) -> None:
+    await page.goto(overview.url)
+    await page.wait_for_function("() => Boolean(window.show)")
+
+
 async def show(page: Page, overview, task_type: str = "your-task", task_id: str = TASK, last=None):
     if page.url != overview.url:
-        await page.goto(overview.url)
-        await page.wait_for_function("() => Boolean(window.show)")
+        await opened(page, overview)
     await page.evaluate("([type, id, last]) => { window.dispose = show(type, id, last ?? undefined); }",
                         [task_type, task_id, last])
     return page.locator(".sse-tasks-TaskView").last
@@ -30,6 +37,7 @@ async def show(page: Page, overview, task_type: str = "your-task", task_id: str 
 
 async def test_a_running_task_is_described(page, overview):
     """Name, type, status, percentage, counts, message, elapsed and left time stand in the card, and in its ARIA."""
+    await opened(page, overview)
     overview.put(TASK, name="Lisbon", startedAt=ago(60), pausedSeconds=20, message="Page 27 of 100",
                  progress={"percentage": 27.9, "current": 27, "total": 100, "message": "Reading"})
     card = await show(page, overview)
@@ -49,6 +57,7 @@ async def test_a_running_task_is_described(page, overview):
 async def test_times_are_told_by_the_servers_clock(page, overview):
     """A server whose clock is an hour ahead doesn't make a task an hour younger than it is."""
     overview.clock_ahead = 3600
+    await opened(page, overview)
     overview.put(TASK, startedAt=ago(30 - 3600))
     card = await show(page, overview)
 
@@ -83,23 +92,29 @@ async def test_buttons_fit_the_state(page, overview):
 
 
 async def test_what_is_asked_is_shown_at_once_and_sent(page, overview):
-    """Pause says "Pausing…" before the task has stopped, can be taken back, and Abort beats both."""
+    """Pause says "Pausing…" before the server answers, not to speak of the task, and can be taken back; Abort beats
+    both."""
     overview.put(TASK)
     card = await show(page, overview)
+    overview.slow.clear()
 
     await card.get_by_role("button", name="Pause").click()
     await expect(card).to_contain_text("Pausing…")
+    await until("the request", lambda: overview.asked == [("pause", TASK)])
     overview.put(TASK, requested="pause")
     await card.get_by_role("button", name="Resume").click()
     await expect(card).to_contain_text("Resuming…")
+    await until("the request", lambda: overview.asked[1:] == [("resume", TASK)])
     overview.put(TASK, requested=None)
     await expect(card).to_contain_text("Running")
     await card.get_by_role("button", name="Abort").click()
     await expect(card).to_contain_text("Aborting…")
+    await until("the request", lambda: overview.asked[2:] == [("abort", TASK)])
     await expect(card.get_by_role("button", name="Abort")).to_have_attribute("aria-disabled", "true")
 
     overview.put(TASK, status="aborted", requested=None, endedAt=ago(0))
     await expect(card).to_have_attribute("data-status", "aborted")
+    overview.slow.set()
     assert overview.asked == [("pause", TASK), ("resume", TASK), ("abort", TASK)]
 
 
@@ -107,16 +122,22 @@ async def test_a_double_click_pauses_once(page, overview):
     """The second click of a double click doesn't take the first one back."""
     overview.put(TASK)
     card = await show(page, overview)
+    overview.slow.clear()
 
     await card.get_by_role("button", name="Pause").dblclick()
     await expect(card).to_contain_text("Pausing…")
+    await card.get_by_role("button", name="Abort").click()  # what the double click asked comes before it
+    await until("the abort", lambda: ("abort", TASK) in overview.asked)
 
-    assert overview.asked == [("pause", TASK)]
+    overview.slow.set()
+    assert sorted(overview.asked) == [("abort", TASK), ("pause", TASK)]
 
 
 @pytest.mark.parametrize(("status", "body", "shown"), [
     (409, {"message": "It is completed already."}, "It is completed already."),
-    (403, {}, "signed out"),
+    (403, {}, "You are signed out, or not allowed"),
+    (403, {"code": "not_signed_in", "message": "Log in, or send a token."}, "Sign in again in another tab"),
+    (403, {"code": "forbidden", "message": "The right to execute is missing."}, "The right to execute is missing."),
     (404, {"message": "There is no such task."}, "There is no such task."),
 ])
 async def test_a_refusal_stays_beside_the_message(page, overview, status, body, shown):
@@ -211,6 +232,7 @@ async def test_the_output_is_asked_for_twice_a_second_at_most(page, overview):
     for step in range(40):
         overview.put(TASK, outputBytes=2 + step)
         await page.wait_for_timeout(25)
+    await until("a request", lambda: any("output" in request for request in overview.requests))
 
     most = (time.monotonic() - began) / 0.5 + 1
     assert 1 <= sum("output" in request for request in overview.requests) <= most
@@ -221,19 +243,52 @@ async def test_a_card_does_not_jump_while_it_moves(page, overview):
     overview.put(TASK, status="idle")
     card = await show(page, overview)
     heights = []
-    for changes in [
+    for number, changes in enumerate([
         {"status": "idle", "position": 2},
         {"status": "running", "startedAt": ago(3), "progress": {"current": 1}},
         {"message": "m" * 300, "progress": {"percentage": 3.5, "current": 1, "total": 30}},
         {"requested": "pause"},
         {"status": "paused", "requested": None},
         {"status": "aborted", "endedAt": ago(0)},
-    ]:
-        overview.put(TASK, **changes)
+    ]):
+        overview.put(TASK, name=f"State {number}", **changes)
+        await expect(card).to_contain_text(f"State {number}")
         await expect(card).to_have_attribute("data-status", overview.tasks[TASK]["status"])
         heights.append((await card.bounding_box())["height"])
 
     assert len(set(heights)) == 1
+
+
+async def test_only_slow_steps_are_smoothed(page, overview):
+    """A bar that moves often is never animated, which would cost each frame of the page; one that moves now and then
+    glides, but for where it is first. Nothing else of a card moves by itself, except the bar of a task that
+    doesn't know how far it is."""
+    await page.goto(overview.url)
+    moved = await page.evaluate("""async () => {
+        const { BarFill } = await import('./frontend/progress_bar.js');
+        const [bar, fill] = [document.createElement('div'), document.createElement('div')];
+        const real = Date.now;
+        let at = real();
+        Date.now = () => at;
+        const shown = new BarFill(bar, fill);
+        const steps = [[0, 10], [100, 20], [399, 30], [400, 40], [10, 40], [390, 50], [0, undefined]];
+        const seen = steps.map(([later, value]) => {
+            at += later;
+            shown.show(value, true);
+            return [fill.style.width, bar.className];
+        });
+        Date.now = real;
+        return seen; }""")
+    overview.put(TASK, progress={"percentage": 10})
+    overview.put(OTHER)
+    for task_id in (TASK, OTHER):
+        card = await show(page, overview, task_id=task_id)
+        await expect(card).to_have_attribute("data-connection", "live")
+        await expect(card).to_have_attribute("data-status", "running")
+
+    assert moved == [["10%", ""], ["20%", ""], ["30%", ""], ["40%", "sse-mod-smooth"],
+                     ["40%", "sse-mod-smooth"], ["50%", "sse-mod-smooth"], ["", "sse-mod-indeterminate"]]
+    assert await page.evaluate("document.getAnimations().map((one) => one.animationName)") == ["sse-tasks-slide"]
 
 
 async def test_results_open_when_short(page, overview):

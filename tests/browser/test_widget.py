@@ -7,7 +7,7 @@ from playwright.async_api import expect
 
 from .jupyter_servers import WORKER
 from .kernel_page import KernelPage
-from .notebook_cards import BUSY, START, abort, moves, obeys
+from .notebook_cards import BUSY, START, abort, abort_by_key, moves, obeys
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(180)]
 
@@ -35,7 +35,7 @@ async def test_the_widgets_focus_stays_with_the_task(jupyter_server, notebook_pa
     await opened.run(0, 1)
     card = opened.cards()
     old = await card.element_handle()
-    await card.get_by_role("button", name="Abort", exact=True).press("Enter")
+    await abort_by_key(card)
     await opened.page.wait_for_function("old => !old.isConnected", arg=old)
 
     await expect(card).to_have_attribute("data-status", "aborted")
@@ -141,6 +141,7 @@ async def test_what_a_task_made_is_read_through_the_kernel(page):
             await card.get_by_role("button", name=name).click()
         await expect(card.get_by_role("log")).to_contain_text("line 59")
         await expect(card.get_by_role("log").locator(".sse-mod-fg1")).to_have_count(60)
+        await expect(card.get_by_text("the last 50 of 60")).to_be_visible()
         await expect(card.locator("tbody tr")).to_have_count(50)
         await expect(card.get_by_role("img", name="loss: last 0.01667, from 0.01667 to 1, 60 points")).to_be_visible()
         await expect(card.get_by_role("button", name="Files")).to_be_hidden()

@@ -18,6 +18,27 @@ WORKERS = Path(__file__).parent / "workers"
 NOTEBOOK = "demo/kettle.ipynb"
 
 
+NOTHING_LIVES = """
+import time
+from contextlib import suppress
+from sse_tasks.errors import TaskEndedError
+from sse_tasks.task_manager import default_manager
+while live := default_manager().list(status=["idle", "running", "paused"])[0]:
+    for info in live:
+        if info.requested != "abort":
+            with suppress(TaskEndedError):  # it ended by itself meanwhile
+                default_manager().ask(info.task_id, "abort")
+    time.sleep(0.01)
+"""
+
+
+def put_sign(path: Path, text: str) -> None:
+    """Lets a task of the type `waits` end: the file is there with its text at once, or not at all."""
+    part = path.with_suffix(".part")
+    part.write_text(text)
+    part.rename(path)
+
+
 @dataclass
 class CellRun:
     """One execution of a cell: its messages so far, those that come later included."""
@@ -120,7 +141,5 @@ def running_kernel(notebook_folder: Path) -> Iterator[Kernel]:
 def kernel(running_kernel: Kernel) -> Iterator[Kernel]:
     """A kernel with the extension, without names; one for all tests."""
     running_kernel.run("%reset -f\n%load_ext sse_tasks\nfrom sse_tasks import *")
-    running_kernel.run("import time\nfrom sse_tasks.task_manager import default_manager\n"
-                       "for info in default_manager().list(status=['idle', 'running', 'paused'])[0]:\n"
-                       "    default_manager().ask(info.task_id, 'abort')")
+    running_kernel.run(NOTHING_LIVES)
     yield running_kernel

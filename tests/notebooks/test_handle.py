@@ -10,6 +10,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pandas
@@ -39,6 +40,8 @@ from sse_tasks.handle import Task
 from sse_tasks.items import frame_of
 from sse_tasks.types import TaskUpdate
 
+from .conftest import put_sign
+
 WORKERS = Path(__file__).parent / "workers"
 
 
@@ -53,7 +56,7 @@ def running() -> Iterator[Task]:
     started = start_task("steps", steps=1000, seconds=60)
     next(update for update in started.updates() if update.progress)
     yield started
-    if not started.is_done:
+    with suppress(TaskEndedError):
         started.abort()
 
 
@@ -63,6 +66,15 @@ def until(condition: Callable[[], object], what: str, seconds: float = 60.0) -> 
         if time.monotonic() > deadline:
             pytest.fail(f"waited {seconds} s in vain for {what}")
         time.sleep(0.01)
+
+
+def followed() -> dict[str | None, list[Callable[[str], None]]]:
+    """Who follows which task at this moment."""
+    found: dict[str | None, list[Callable[[str], None]]] = {}
+    for watch in task_manager.default_manager()._watches.values():
+        with watch._lock:
+            found |= {task_id: [*callbacks] for task_id, callbacks in watch._callbacks.items()}
+    return found
 
 
 def test_a_handle_says_all_of_its_task() -> None:
@@ -129,6 +141,7 @@ def test_a_frame_of_anything_else() -> None:
 
 def test_a_frame_may_be_asked_for_at_any_time(running: Task) -> None:
     """Items are there while the task runs."""
+    until(running.items, "the first item")
     assert running.to_frame()["at"].tolist() == [pandas.Timestamp("2026-01-01")]
 
 
@@ -220,7 +233,7 @@ def test_a_handle_calls_back_for_each_of_its_tasks() -> None:
     assert told == [1, 2, 3]
 
 
-def test_callbacks_without_a_kernel() -> None:
+def test_callbacks_without_a_kernel(tmp_path: Path) -> None:
     """They are called once, from the thread that follows."""
     called: list[tuple[str, object]] = []
     done = threading.Event()
@@ -229,13 +242,14 @@ def test_callbacks_without_a_kernel() -> None:
         called.append((threading.current_thread().name, result))
         done.set()
 
-    t = use_task(on_complete=on_complete).start("steps", seconds=0.1)
+    t = use_task(on_complete=on_complete).start("waits", path=str(tmp_path / "go"))
+    put_sign(tmp_path / "go", "went")
     assert done.wait(60)
     t.wait()
 
-    assert called == [("sse-tasks-watch", 3)]
+    assert called == [("sse-tasks-watch", "went")]
     get_task(t.task_id, on_complete=on_complete)
-    assert [result for _, result in called] == [3, 3]
+    assert [result for _, result in called] == ["went", "went"]
 
 
 def test_a_handle_that_is_dropped_stops_following(running: Task) -> None:
@@ -245,9 +259,7 @@ def test_a_handle_that_is_dropped_stops_following(running: Task) -> None:
 
     assert watcher() is None
     running.pause()
-    watches = task_manager.default_manager()._watches
-    until(lambda: all(len(callbacks) == 1 for watch in watches.values() for callbacks in watch._callbacks.values()),
-          "the dropped handle's callback to go")
+    until(lambda: all(len(callbacks) == 1 for callbacks in followed().values()), "the dropped handle's callback to go")
 
 
 def test_a_task_that_has_ended_is_not_followed() -> None:
@@ -256,8 +268,7 @@ def test_a_task_that_has_ended_is_not_followed() -> None:
     t.wait()
 
     until(lambda: not t.is_connected, "the end to be noticed")
-    assert t.task_id not in {task_id for watch in task_manager.default_manager()._watches.values()
-                             for task_id in watch._callbacks}
+    until(lambda: t.task_id not in followed(), "the watch to end")
 
 
 def test_traits_can_be_observed_and_not_set(running: Task) -> None:
@@ -293,11 +304,11 @@ def test_a_restart_goes_on_from_the_checkpoint() -> None:
     assert (t.status, get_task().task_id) == (Status.FAILED, new.task_id)
 
 
-def test_a_fresh_restart_begins_at_the_first_step() -> None:
+def test_a_fresh_restart_begins_at_the_first_step(running: Task) -> None:
     """So what killed it does so again; of a live task there is no restart."""
-    t = start_task("goes-on", dies_at=1)
     with pytest.raises(TaskLiveError, match=r"has not ended yet, so it can't be restarted\. Wait for its end"):
-        t.restart()
+        running.restart()
+    t = start_task("goes-on", dies_at=1)
     with pytest.raises(TaskFailedError):
         t.wait()
 
@@ -377,6 +388,7 @@ def test_what_cannot_be_started_says_why() -> None:
         start_task("steps", steps=circle)
     for options, told in (({"timeout": -1}, "timeout"), ({"timeout": "5"}, "timeout"), ({"name": 5}, "name"),
                           ({"tags": 5}, "tags"), ({"tags": [5]}, "tag"),
+                          ({"name": "\x1b[2J"}, "name"), ({"tags": ["a\nb"]}, "tag"),
                           ({"retries": -1}, "retries"), ({"retries": "5"}, "retries")):
         with pytest.raises(BadParameterError, match=f"{told}: "):
             use_task(**options).start("steps")

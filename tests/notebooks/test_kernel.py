@@ -7,7 +7,8 @@ from pathlib import Path
 import nbformat
 from nbclient import NotebookClient
 
-from .conftest import CellRun, Kernel
+from ..places import wait_for
+from .conftest import CellRun, Kernel, put_sign
 
 
 def state(run: CellRun) -> list[str]:
@@ -34,7 +35,7 @@ def test_errors_are_called_back(kernel: Kernel) -> None:
     made = kernel.run("def told(how):\n    return lambda what: print(how, what)\n"
                       "u = use_task(on_complete=told('complete'), on_error=told('error'))\n"
                       "u.start('steps', until=1);")
-    kernel.until(lambda: made.text(), "the callback's output")
+    kernel.until(lambda: "\n" in made.text(), "the callback's output")
     assert made.text() == "error The shop is closed.\n"
 
     made = kernel.run("u = use_task(on_complete=told('complete'), on_error=told('error'))\n"
@@ -80,15 +81,18 @@ def test_callbacks_run_on_the_kernels_main_thread(kernel: Kernel) -> None:
     assert kernel.run("threads").result == ["MainThread"]
 
 
-def test_traits_are_observed(kernel: Kernel) -> None:
+def test_traits_are_observed(kernel: Kernel, tmp_path: Path) -> None:
     """Changes of status, progress, message, error, result and is_connected reach observers, in order, to the last."""
     kernel.run("changes = []\nt = use_task()\n"
                "t.observe(lambda change: changes.append((change.name, change.new)))\n"
-               "t.start('steps', seconds=0.1)\nt.is_connected")
+               f"t.start('waits', path={str(tmp_path / 'go')!r});")
+    kernel.until(lambda: kernel.run("sum(name == 'progress' for name, _ in changes) > 0").result, "progress")
+    put_sign(tmp_path / "go", "went")
 
     kernel.until(lambda: kernel.run("[c for c in changes if c == ('is_connected', False)]").result, "the end")
-    last = kernel.run("last = dict(changes)\nstr(last['status']), last['progress'].current, last['result']").result
-    assert last == ("completed", 3.0, 3)
+    last = kernel.run("last = dict(changes)\nstr(last['status']), last['progress'].current == t.progress.current, "
+                      "last['result']").result
+    assert last == ("completed", True, "went")
     assert kernel.run("[str(value) for name, value in changes if name == 'status']").result[-1] == "completed"
     assert kernel.run("[v for name, v in changes if name == 'is_connected']").result == [True, False]
 
@@ -101,14 +105,17 @@ def test_traits_are_fresh_while_a_cell_runs(kernel: Kernel) -> None:
     assert run.result == ("completed", 3, 3.0)
 
 
-def test_the_view_moves_while_the_kernel_is_busy(kernel: Kernel) -> None:
+def test_the_view_moves_while_the_kernel_is_busy(kernel: Kernel, tmp_path: Path) -> None:
     """Snapshots go to the pages from a thread, at most ten a second, the last one at the end."""
-    kernel.run("t = %start_task steps --steps 100 --seconds 0.02")
+    kernel.run(f"t = %start_task waits --path {tmp_path / 'go'}\nnext(u for u in t.updates() if u.progress)")
     runs_before = len(kernel.runs)
-    busy = kernel.run("began = time.monotonic()\nwhile not t.is_done: time.sleep(0.05)\ntime.monotonic() - began")
+    busy = kernel.begin("began = time.monotonic()\nwhile not t.is_done: time.sleep(0.05)\ntime.monotonic() - began")
+    kernel.until(lambda: len(state(busy)) > 6, "snapshots")
+    put_sign(tmp_path / "go", "went")
+    kernel.finish(busy)
 
     seen = state(busy)
-    assert 3 < len(seen) < 10 * busy.result + 5
+    assert 6 < len(seen) < 10 * busy.result + 5
     assert seen[0] == "running"
     kernel.until(lambda: any("completed" in state(run) for run in list(kernel.runs.values())[runs_before:]), "the last")
 
@@ -188,14 +195,15 @@ def test_a_view_without_a_server_restarts_and_follows(kernel: Kernel) -> None:
 def test_a_task_survives_a_restart_of_its_kernel(kernel: Kernel, tmp_path: Path) -> None:
     """The kernel is killed in mid-task: the task goes on, and `get_task()` finds it as this notebook's last."""
     path = tmp_path / "go"
-    task_id = kernel.run(f"t = %start_task waits --path {path} --quiet\nt.task_id").result
+    task_id = kernel.run(f"t = %start_task waits --path {path} --quiet\n"
+                         "next(u for u in t.updates() if u.progress)\nt.task_id").result
 
     kernel.restart()
 
     kernel.run("%load_ext sse_tasks\nfrom sse_tasks import *\nimport time")
     assert kernel.run("t = get_task()\nt.task_id, str(t.status), t.is_connected").result == (task_id, "running", True)
     kernel.run("updates = t.updates(t.info.cursor)\nnext(u for u in updates if u.progress)")
-    path.write_text("gone")
+    put_sign(path, "gone")
     made = kernel.run("u = get_task(on_complete=lambda result: print('complete', result))\nu.wait()")
     assert made.result == "gone"
     kernel.until(lambda: made.text() == "complete gone\n", "the callback")
@@ -263,3 +271,24 @@ def test_a_notebook_run_without_a_server_holds_the_end(notebook_folder: Path) ->
     assert notebook.cells[2].outputs[0].data["text/plain"] == "5"
     assert "2026-01-05" in notebook.cells[3].outputs[0].data["text/plain"]
     assert "completed" in notebook.cells[4].outputs[0].data["text/plain"]
+
+
+def test_an_end_between_two_cells_is_in_the_notebook_too(notebook_folder: Path, tmp_path: Path) -> None:
+    """nbclient hears of nothing then: the cell that waits for the end says it again."""
+    sign, told = tmp_path / "go", tmp_path / "told"
+    tell = ("import threading\ndef tell():\n    while not t._view._is_settled: time.sleep(0.01)\n"
+            f"    with t._view._lock: open({str(told)!r}, 'w').close()\nthreading.Thread(target=tell).start()")
+    cells = ["%load_ext sse_tasks\nimport time", f"t = %start_task waits --path {sign}\n{tell}", "t.wait()"]
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+    client = NotebookClient(notebook, kernel_name="python3", resources={"metadata": {"path": str(notebook_folder)}})
+
+    def end_the_task(cell: object, cell_index: int, execute_reply: object) -> None:
+        if cell_index == 1:
+            put_sign(sign, "went")
+            wait_for("the end in the output", told.exists, 60)
+
+    client.on_cell_executed = end_the_task
+    client.execute()
+
+    [shown] = notebook.cells[1].outputs
+    assert "completed" in shown.data["text/plain"] and "Completed" in shown.data["text/html"]
