@@ -82,18 +82,16 @@ class Watch:
             everything = None in self._callbacks
             ids = {task_id for task_id in self._callbacks if task_id is not None}
         changed: list[str] = []
-        others: list[str] = []
         if everything:
             names = set(self._manager.ids())
             changed.extend(names ^ self._names)  # new ones, and forgotten ones
             self._names = names
             ids.update(self._manager.live_ids())
-        seen, self._seen = self._seen, {task_id: self._manager.sizes(task_id) for task_id in ids}
-        for task_id, sizes in self._seen.items():
-            if seen.get(task_id) != sizes:
-                changed.append(task_id)
-            elif sizes:
-                others.append(task_id)
+        before = self._seen
+        sizes = {task_id: self._manager.sizes(task_id) for task_id in ids | before.keys()}  # of those just ended, too
+        self._seen = {task_id: sizes[task_id] for task_id in ids}
+        changed.extend(task_id for task_id in sizes if sizes[task_id] != before.get(task_id))
+        others = [task_id for task_id in ids if sizes[task_id] and sizes[task_id] == before.get(task_id)]
         return changed, others
 
     def _recover(self, task_id: str) -> None:

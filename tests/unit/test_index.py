@@ -13,6 +13,7 @@ import pytest
 from sse_tasks.folder import TaskFolder, create_task_folder, publish
 from sse_tasks.hosts.local import host_id
 from sse_tasks.index import BRIEF_BYTES
+from sse_tasks.log_writer import LogWriter
 from sse_tasks.task_manager import TaskManager
 from sse_tasks.types import TaskSpec, new_task_id
 
@@ -27,9 +28,17 @@ def manager(tmp_path: Path) -> Iterator[TaskManager]:
 
 
 @pytest.fixture
-def make(manager: TaskManager) -> Iterator[Make]:
-    """Makes tasks by hand, some time ago; live ones are held until the test ends."""
-    held = []
+def writers() -> Iterator[dict[str, LogWriter]]:
+    """The logs of live tasks, which are held until the test ends."""
+    held: dict[str, LogWriter] = {}
+    yield held
+    for writer in held.values():
+        writer.close()
+
+
+@pytest.fixture
+def make(manager: TaskManager, writers: dict[str, LogWriter]) -> Make:
+    """Makes tasks by hand, some time ago."""
 
     def make_(status: str = "completed", *, task_type: str = "t", input: Any = None, **update: Any) -> str:
         task_id = new_task_id()
@@ -39,16 +48,14 @@ def make(manager: TaskManager) -> Iterator[Make]:
         writer = create_task_folder(manager.root / "tasks", spec, {**first, "status": "running", "startedAt": "x"})
         publish(writer)
         if status == "running":
-            held.append(writer)
+            writers[task_id] = writer
         else:
             writer.append({**first, "status": status, **update})
             writer.close()
         os.utime(writer.folder.path, (1e9, 1e9))
         return task_id
 
-    yield make_
-    for writer in held:
-        writer.close()
+    return make_
 
 
 def test_an_ended_task_is_read_once(manager: TaskManager, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -61,6 +68,30 @@ def test_an_ended_task_is_read_once(manager: TaskManager, make: Make, monkeypatc
     assert manager.list()[0] == before
     assert [manager.info(task_id).result for task_id in ids] == [0, 1, 2]
     assert manager.list(status=["running"])[0] == []
+
+
+@pytest.mark.parametrize("ends", [True, False], ids=["ends", "goes on"])
+def test_a_change_without_a_bell_is_told(manager: TaskManager, make: Make, writers: dict[str, LogWriter],
+                                         ends: bool) -> None:
+    """A bell finds no room in a socket that nobody empties for a moment. What it had to say is told by the next look at
+    the files, also of a task that others have seen to end meanwhile."""
+    told: list[str] = []
+    task_id = make("running")
+    manager.info(task_id)
+    stop = manager.watch(told.append)
+    update = {"taskId": task_id, "timestamp": "2026-01-01T00:00:01.000Z"}
+
+    if ends:
+        writers[task_id].append({**update, "type": "status", "status": "completed"})
+        assert manager.list(status=["running"])[0] == []
+    else:
+        writers[task_id].append({**update, "type": "progress", "status": "running", "message": "more"})
+
+    deadline = time.monotonic() + 60
+    while task_id not in told:
+        assert time.monotonic() < deadline, "nothing was told"
+        time.sleep(0.01)
+    stop()
 
 
 def test_what_is_added_to_an_ended_task_is_seen(manager: TaskManager, make: Make) -> None:
