@@ -104,14 +104,14 @@ async def test_a_page_that_says_less_is_shown_and_all_after_it(desk: MakeDesk, s
 async def test_a_page_that_cant_be_had_plainly_is_shown(desk: MakeDesk, shop: Shop) -> None:
     """Whatever else comes of asking for a page, asking again in a tab decides, for this page alone. A small answer that
     unfolds to more than can be read is cut there."""
-    fill(shop, pages=11)
-    bomb = reviews_html(authors_of(9), links=link_after(9, 11)) + " " * 50_000_000
-    shop.answers[path_of(9)] = Answer(gzip.compress(bomb.encode(), 1), Content_Encoding="gzip")
+    fill(shop, pages=14)
+    bomb = reviews_html(authors_of(11), links=link_after(11, 14)) + " " * 50_000_000
+    shop.answers[path_of(11)] = Answer(gzip.compress(bomb.encode(), 1), Content_Encoding="gzip")
     refusals = {
         3: Answer("Wait", 503), 4: Answer("Wait", 429, Retry_After="1"), 5: Answer("No", 403),
-        6: Answer("", 302, Location="/moved"),
-        7: Answer(reviews_html(authors_of(7)).encode("utf-16"), kind="text/html"),
-        8: Answer("\u00e4".encode("latin-1"))}
+        7: Answer("", 302, Location="/moved"),
+        9: Answer(reviews_html(authors_of(9)).encode("utf-16-le"), kind="text/html; charset=utf-8"),
+        13: Answer("\u00e4".encode("latin-1"))}
     for page, refusal in refusals.items():
         whole = shop.answers[path_of(page)]
         assert isinstance(whole, Answer)
@@ -120,11 +120,97 @@ async def test_a_page_that_cant_be_had_plainly_is_shown(desk: MakeDesk, shop: Sh
 
     output = await scrape(one, shop)
 
-    assert authors(one) == [author for page in range(1, 12) for author in authors_of(page)]
+    assert authors(one) == [author for page in range(1, 15) for author in authors_of(page)]
     assert output.stopped == "no_next_page" and "/moved" not in shop.asked()
     assert [error for error in output.errors if "only its first 10 MB" in error] == output.errors
-    assert {page: (shop.asked().count(path_of(page)), shop.shown.count(path_of(page))) for page in range(3, 12)} == {
-        **dict.fromkeys(refusals, (2, 1)), 9: (2, 1), 10: (1, 0), 11: (2, 1)}
+    assert {page: (shop.asked().count(path_of(page)), shop.shown.count(path_of(page))) for page in range(3, 15)} == {
+        **dict.fromkeys(range(3, 15), (1, 0)), **dict.fromkeys(refusals, (2, 1)), 11: (2, 1), 14: (2, 1)}
+
+
+async def test_a_host_that_refuses_plain_pages_isnt_asked_twice_for_each(desk: MakeDesk, shop: Shop) -> None:
+    """After two pages in a row that couldn't be had without being shown, it isn't tried any more: whether there is a
+    status for it, or a page that asks who one is."""
+    fill(shop)
+    for page, refusal in {3: Answer("No", 403), 4: Answer("<title>Just a moment...</title>")}.items():
+        whole = shop.answers[path_of(page)]
+        assert isinstance(whole, Answer)
+        shop.answers[path_of(page)] = [refusal, whole]
+    one = desk()
+
+    await scrape(one, shop)
+
+    assert authors(one) == all_authors()
+    assert [shop.asked().count(path_of(page)) for page in range(1, PAGES + 1)] == [1, 1, 2, 2, 1, 1, 1]
+
+
+async def test_a_page_that_falls_a_little_short_is_shown(desk: MakeDesk, shop: Shop) -> None:
+    """A page with fewer reviews than those before it, or one without what all before had, is looked at in a tab. Where
+    that brings no more, pages needn't be shown as before; where it does, all further ones are. If the shop says that
+    there are still more, the result names the pages that weren't shown."""
+    fill(shop, pages=9)
+    shop.answers[path_of(1)] = Answer(reviews_html(authors_of(1), declared=30, links=link_after(1, 9)))
+    shop.answers[path_of(3)] = Answer(reviews_html(authors_of(3)[:2], links=link_after(3, 9)))
+    shop.answers[path_of(4)] = Answer(reviews_html(authors_of(4)[:2], links=link_after(4, 9)))
+    shop.answers[path_of(6)] = Answer(reviews_html(authors_of(6), links=link_after(6, 9) + (
+        "<script>for (const s of document.scripts) s.text = s.text.replaceAll('unrated', 'ratingValue')</script>"
+    )).replace("ratingValue", "unrated", 3))
+    one = desk()
+
+    output = await scrape(one, shop)
+
+    rated = {item["page"]: item["rating"] for item in one.reports.items}
+    assert len(authors(one)) == 25 and set(rated.values()) == {4.0}
+    assert [page for page in range(3, 10) if path_of(page) in shop.shown] == [3, 6, 7, 8, 9]
+    assert output.partial and "25 of 30" in output.message
+    assert '2 of the pages were read as the server sent them; render="always" shows each' in output.message
+
+
+async def test_nothing_of_the_page_runs_on_while_others_are_asked_for(desk: MakeDesk, shop: Shop) -> None:
+    """The tab has left the page that was shown: what polls on it polls no more, and what its policy forbids it to ask
+    for isn't forbidden for the pages after it."""
+    poll = "<script>(function poll() { fetch('/poll').then(poll, poll); })()</script>"
+    for page in range(1, PAGES + 1):
+        shop.answers[path_of(page)] = Answer(reviews_html(authors_of(page), links=link_after(page) + poll),
+                                             wait=0.5 if page == 4 else 0.0,
+                                             Content_Security_Policy="sandbox allow-scripts")
+    one = desk()
+
+    await scrape(one, shop)
+
+    assert authors(one) == all_authors() and shown(shop) == [1, 2, PAGES]
+    asked = shop.asked()
+    assert "/poll" in asked
+    assert asked[asked.index(path_of(4)) : asked.index(path_of(PAGES))].count("/poll") <= 2  # each shown page's last
+
+
+async def test_pages_are_what_a_tab_would_make_of_them(desk: MakeDesk, shop: Shop) -> None:
+    """A byte order mark goes before what the header says of the encoding, and addresses are spelled as the browser
+    spells them, as in a page that is shown."""
+    for page in range(1, PAGES + 1):
+        link = f'<a rel="next" href="/kettle?gr\u00f6\u00dfe=1&amp;page={page + 1}">Next</a>' if page < PAGES else ""
+        html = "\ufeff" + reviews_html(authors_of(page), links=link).replace("\\u00c4", "\u00c4")
+        path = "/kettle" if page == 1 else f"/kettle?gr%C3%B6%C3%9Fe=1&page={page}"
+        shop.answers[path] = Answer(html.encode(), kind="text/html; charset=iso-8859-1")
+    one = desk()
+
+    await scrape(one, shop)
+
+    assert authors(one) == all_authors() and len(shop.shown) < PAGES
+    assert {item["page_url"] for item in one.reports.items[9:-3]} == {
+        shop.url(f"/kettle?gr%C3%B6%C3%9Fe=1&page={page}") for page in range(4, PAGES)}
+
+
+async def test_pages_that_get_another_address_by_a_script_are_shown(desk: MakeDesk, shop: Shop) -> None:
+    """It is the address that their records have, and nobody who doesn't show them knows it."""
+    script = "<script>history.replaceState(null, '', location.href.replace(/\\?|$/, '?seen=1&'))</script>"
+    fill(shop, script, pages=4)
+    one = desk()
+
+    await scrape(one, shop)
+
+    assert [item["page_url"] for item in one.reports.items[::3]] == [
+        shop.url(f"/kettle?seen=1&{page}") for page in ("", "page=2", "page=3", "page=4")]
+    assert shown(shop) == [1, 2, 3, 4]
 
 
 async def test_the_pages_of_another_encoding(desk: MakeDesk, shop: Shop) -> None:
@@ -145,7 +231,7 @@ async def test_the_pages_of_another_encoding(desk: MakeDesk, shop: Shop) -> None
 
 async def test_cookies_that_come_with_plain_pages(desk: MakeDesk, shop: Shop) -> None:
     """They are the tab's own, and saved with the state: each page is asked for with those of the one before, also by
-    another attempt."""
+    another attempt, which goes on as if nothing had happened."""
     fill(shop, IDLE_SCRIPT)
     for page in range(1, PAGES + 1):
         answer = shop.answers[path_of(page)]
@@ -158,8 +244,10 @@ async def test_cookies_that_come_with_plain_pages(desk: MakeDesk, shop: Shop) ->
     assert {page: shop.cookies[path_of(page)] for page in range(2, PAGES)} == {
         page: f"seen={page - 1}" for page in range(2, PAGES)}  # the last one is asked for twice
     shop.cookies.clear()
-    await scrape(desk(one.reports.states[3]), shop)
+    two = desk(one.reports.states[3])
+    await scrape(two, shop)
     assert shop.cookies[path_of(5)] == "seen=4"
+    assert authors(two) == all_authors()[12:]
 
 
 async def test_several_tabs_ask_side_by_side(desk: MakeDesk, shop: Shop) -> None:

@@ -138,12 +138,14 @@ class Crawl:
             while readers or not self._steps.empty():
                 if self._steps.empty():
                     getting = asyncio.ensure_future(self._steps.get())
-                    done, _ = await asyncio.wait({getting, *readers}, timeout=IDLE_SECONDS,
-                                                 return_when=asyncio.FIRST_COMPLETED)
+                    try:
+                        done, _ = await asyncio.wait({getting, *readers}, timeout=IDLE_SECONDS,
+                                                     return_when=asyncio.FIRST_COMPLETED)
+                    finally:
+                        getting.cancel()  # of no effect on one that has got something
                     if getting in done:
                         await self._take(*getting.result())
                     else:
-                        getting.cancel()
                         await self._stand_by(None)
                     for reader in done & readers:
                         readers.discard(reader)

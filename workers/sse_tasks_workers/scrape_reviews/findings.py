@@ -20,6 +20,7 @@ from .browser import BrowserSession, Canvas
 from .comparing import ComparedReview, Comparison, ComparisonState
 from .contract import ScrapeReviewsInput, ScrapeReviewsOutput
 from .counts import Counts
+from .ending import end_all
 from .exports import MISSING_PYARROW, Stopped, has_pyarrow, write_exports
 from .records import Review
 from .summary_page import WIDTH, summary_page
@@ -72,15 +73,22 @@ class Findings:
             self._ctx.log.info("%s", MISSING_PYARROW)
         counts = Counts()
         async with AsyncExitStack() as stack:
-            canvas = asyncio.ensure_future(stack.enter_async_context(session.canvas(WIDTH)))  # meanwhile
+            canvas: asyncio.Future[Canvas] | None = None
+            if self._before_bytes or self._since.tell():  # there is something to draw
+                canvas = asyncio.ensure_future(stack.enter_async_context(session.canvas(WIDTH)))  # meanwhile
             try:
                 await self._export(kinds, counts, output)
-            finally:
+            except BaseException:
+                if canvas is not None:
+                    await end_all({canvas})
+                raise
+            if canvas is not None:
                 await asyncio.wait({canvas})
             output.rating_histogram = counts.rating_histogram()
             output.rating_mean = counts.rating_mean()
             output.per_month = counts.months()
-            await self._draw(output, counts, canvas)
+            if canvas is not None and counts.count:
+                await self._draw(output, counts, canvas)
 
     async def _export(self, kinds: list[str], counts: Counts, output: ScrapeReviewsOutput) -> None:
         stop = threading.Event()
@@ -119,10 +127,7 @@ class Findings:
 
     async def _draw(self, output: ScrapeReviewsOutput, counts: Counts, canvas: asyncio.Future[Canvas]) -> None:
         try:
-            tab = canvas.result()
-            if not counts.count:
-                return
-            picture = await tab.draw(summary_page(output, counts), "main")
+            picture = await canvas.result().draw(summary_page(output, counts), "main")
             partial = self._ctx.files / f".{PICTURE}.partial"
             partial.write_bytes(picture)
             partial.replace(self._ctx.files / PICTURE)

@@ -19,13 +19,17 @@ from .politeness import PageFailed
 if TYPE_CHECKING:
     from playwright.async_api import CDPSession
 
-__all__ = ["DOCUMENT_LIMIT_BYTES", "DocumentGate"]
+__all__ = ["BLANK_PATH", "DOCUMENT_LIMIT_BYTES", "DocumentGate"]
+
+BLANK_PATH = "/.sse-tasks/blank"
+"""On any host an empty page, for which nobody is asked."""
 
 DOCUMENT_LIMIT_BYTES = 10_000_000
 GZIP_RATIO = 1100
 """How much gzip unfolds to at most; other compressions have no such bound."""
 _FIRST_CHUNK, _LAST_CHUNK = 1 << 8, 1 << 18
 """A read waits until it is full. So they begin small, that something of a slow page is there when its time is up."""
+_BLANK = base64.b64encode(b'<!doctype html><link rel="icon" href="data:,">').decode()  # no icon is asked for, too
 _DROPPED = frozenset({"content-encoding", "content-length", "transfer-encoding"})
 
 
@@ -46,6 +50,7 @@ class DocumentGate:
         cdp.on("Fetch.requestPaused", self._paused)
         await cdp.send("Fetch.enable", {"patterns": [
             {"resourceType": "Media"},  # images and fonts are switched off in the browser
+            {"resourceType": "Document", "urlPattern": f"*{BLANK_PATH}"},
             {"resourceType": "Document", "requestStage": "Response"},
         ]})
 
@@ -63,6 +68,10 @@ class DocumentGate:
         request = {"requestId": event["requestId"]}
         with contextlib.suppress(Exception):  # the page may have gone on; nobody waits then
             status = event.get("responseStatusCode")
+            if status is None and "responseErrorReason" not in event and event.get("resourceType") == "Document":
+                await self._cdp.send("Fetch.fulfillRequest", {**request, "responseCode": 200, "responseHeaders": [
+                    {"name": "Content-Type", "value": "text/html; charset=utf-8"}], "body": _BLANK})
+                return
             if status is None and "responseErrorReason" not in event:
                 await self._cdp.send("Fetch.failRequest", {**request, "errorReason": "BlockedByClient"})
                 return

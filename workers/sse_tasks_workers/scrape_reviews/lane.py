@@ -14,7 +14,7 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import urldefrag, urljoin, urlsplit
 
 from . import page_scripts
 from .addresses import host_and_port
@@ -23,7 +23,7 @@ from .consent import REJECT
 from .evidence import Evidence
 from .failures import check_kind, check_status, failure
 from .frames import read_frames
-from .gate import DOCUMENT_LIMIT_BYTES, DocumentGate
+from .gate import BLANK_PATH, DOCUMENT_LIMIT_BYTES, DocumentGate
 from .guard import AddressGuard
 from .politeness import PageFailed
 from .watch import PageWatch
@@ -117,7 +117,9 @@ class Lane:
 
     async def sent(self) -> str | None:
         """What the server sent for the page that the tab shows; None where that can't be told any more."""
-        assert self._cdp is not None and self._watch is not None
+        assert self._cdp is not None and self._watch is not None and self._tab is not None
+        if urldefrag(self._tab.url).url != self._watch.address:  # a script has given it another address
+            return None
         with contextlib.suppress(Exception):
             answer = await bounded(self._cdp.send("Network.getResponseBody", {"requestId": self._watch.request}))
             if not answer.get("base64Encoded"):
@@ -127,15 +129,18 @@ class Lane:
         return None
 
     async def fetch(self, url: str, seconds: float) -> LoadedPage | None:
-        """A page of the host that the tab is at, as the server sends it, without showing it; None where it has to be
-        shown to be read. The tab stays where it is. Raises PageFailed where the host wants a pause or fails."""
-        tab = self._tab
-        if tab is None or tab.is_closed() or not _have_one_origin(tab.url, url):
-            return None
+        """A page as the server sends it, without showing it; None where it has to be shown to be read. The tab shows an
+        empty page of its host meanwhile, on which nothing runs and nothing is forbidden. Raises PageFailed where the
+        host wants a pause or fails."""
         try:
+            await self._clear_for(url)
             found = await self._run(page_scripts.fetch(url, DOCUMENT_LIMIT_BYTES, seconds), seconds)
         except Exception:  # showing it will tell what is wrong
+            await self.drop()
             return None
+        except BaseException:
+            await self._drop_surely()
+            raise
         if not isinstance(found, dict):
             return None
         if found.get("status") == 429 or int(found.get("status") or 0) >= 500:
@@ -143,7 +148,7 @@ class Lane:
         if not isinstance(found.get("text"), str):
             return None
         await self._note_cookies()
-        return LoadedPage(url, found["text"][:HTML_LIMIT], cookies=self._cookies, is_shown=False)
+        return LoadedPage(str(found["url"]), found["text"][:HTML_LIMIT], cookies=self._cookies, is_shown=False)
 
     async def more(self, how: str, selector: str | None = None) -> str:
         """Asks the page for more: ``how`` is ``load_more`` (presses its button) or ``scroll``.
@@ -159,6 +164,11 @@ class Lane:
         if context is not None:
             with contextlib.suppress(Exception):
                 await bounded(context.close(), 5)
+
+    async def _drop_surely(self) -> None:
+        """For who is cancelled in the midst of a call, where nobody knows what the tab does now: in a task of its own,
+        since the caller may be cancelled again."""
+        await asyncio.wait({asyncio.ensure_future(self.drop())}, timeout=6)
 
     async def _guarded(self, call: Coroutine[Any, Any, T]) -> T:
         """``call``, whatever goes wrong in it told as PageFailed, with evidence; the tab isn't used again then."""
@@ -181,9 +191,7 @@ class Lane:
                 await self.drop()
             raise
         except BaseException:
-            # Cancelled in the midst of a call: nobody knows what the tab does now. In a task of its own, since this
-            # one may be cancelled again.
-            await asyncio.wait({asyncio.ensure_future(self.drop())}, timeout=6)
+            await self._drop_surely()
             raise
 
     async def _load(self, url: str, seconds: float, traced: bool) -> None:
@@ -223,6 +231,17 @@ class Lane:
             await self._settle()
         if self._gate.problem:
             self._problems.append(self._gate.problem)
+
+    async def _clear_for(self, url: str) -> None:
+        """Has the tab at an empty page of the same origin as ``url``."""
+        if self._tab is None or self._tab.is_closed():
+            await self._open()
+        assert self._tab is not None and self._watch is not None
+        blank = urljoin(url, BLANK_PATH)
+        if not (self._tab.url.endswith(BLANK_PATH) and _have_one_origin(self._tab.url, blank)):
+            self._watch.begin()
+            await self._watch.run(self._tab.goto(blank, wait_until="commit", timeout=CALL_SECONDS * 1000),
+                                  CALL_SECONDS)
 
     async def _settle(self) -> None:
         """Until a description of a review is there, or its scripts have had their time."""

@@ -54,28 +54,44 @@ def look(limit: int) -> str:
 
 # Another page of the same host, as the server sends it; without a text where that isn't just a page of HTML.
 _FETCH = """(async (url, limit, milliseconds) => {
-  const answer = await fetch(url, {mode: 'same-origin', redirect: 'manual', headers: {Accept: 'text/html'},
-                                   signal: AbortSignal.timeout(milliseconds)});
-  const type = answer.headers.get('content-type') || '', found = {status: answer.status, text: null,
-    retryAfter: answer.headers.get('retry-after'), saved: answer.headers.has('content-disposition')};
-  if (answer.status !== 200 || !/^text\\/html\\b/i.test(type) || found.saved) return found;
-  const charset = (type.match(/charset="?([^\\s;"]+)/i) || [0, document.characterSet])[1];
-  const decoder = new TextDecoder(charset, {fatal: true});
-  let text = '', size = 0;
-  for (const reader = answer.body.getReader();;) {
-    const {done, value} = await reader.read();
-    if (done) break;
-    if ((size += value.length) > limit) { reader.cancel(); return found; }
-    text += decoder.decode(value, {stream: true});
+  const over = new AbortController(), timer = setTimeout(() => over.abort(), milliseconds);
+  try {
+    const answer = await fetch(url, {mode: 'same-origin', redirect: 'manual', headers: {Accept: 'text/html'},
+                                     referrerPolicy: 'no-referrer', signal: over.signal});
+    const type = answer.headers.get('content-type') || '', found = {status: answer.status, url: answer.url,
+      retryAfter: answer.headers.get('retry-after'), text: null};
+    if (answer.status !== 200 || !/^text\\/html\\b/i.test(type) || answer.headers.has('content-disposition'))
+      return found;
+    const parts = [];
+    let size = 0;
+    for (const reader = answer.body.getReader();;) {
+      const {done, value} = await reader.read();
+      if (done) break;
+      if ((size += value.length) > limit) return found;
+      parts.push(value);
+    }
+    const bytes = new Uint8Array(await new Blob(parts).arrayBuffer());
+    const starts = mark => mark.every((byte, i) => bytes[i] === byte);
+    const head = new TextDecoder('latin1').decode(bytes.subarray(0, 1024)).replace(/<!--[^]*?(-->|$)/g, '');
+    const named = starts([0xEF, 0xBB, 0xBF]) ? 'utf-8' : starts([0xFE, 0xFF]) ? 'utf-16be'
+      : starts([0xFF, 0xFE]) ? 'utf-16le' : (type.match(/charset\\s*=\\s*["']?([^\\s;"']+)/i)
+      || head.match(/<meta\\s[^>]*?charset\\s*=\\s*["']?([^\\s;"'>\\/]+)/i) || [])[1];
+    if (!named && bytes.some(byte => byte > 0x7F)) return found;
+    const text = new TextDecoder(named || 'utf-8', {fatal: true}).decode(bytes);
+    if (!text.includes('\\0')) found.text = text;
+    return found;
+  } catch (e) {
+    return null;
+  } finally {
+    clearTimeout(timer);
+    over.abort();
   }
-  found.text = text + decoder.decode();
-  return found;
 })(%s, %d, %d)"""
 
 
 def fetch(url: str, limit_bytes: int, seconds: float) -> str:
-    """``{status, retryAfter, text}`` of a page that isn't shown; ``text`` is null where it has to be shown to be read:
-    it redirects, isn't HTML, is too large or not in the encoding that it says. Raises where there is no answer."""
+    """``{status, url, retryAfter, text}`` of a page that isn't shown; ``text`` is null where it has to be shown to be
+    read: it redirects, isn't HTML, is too large, doesn't say its encoding or keep to it. Null where no answer came."""
     return _FETCH % (json.dumps(url), limit_bytes, seconds * 1000)
 
 

@@ -21,6 +21,7 @@ from .paging import page_number, with_page_number
 from .politeness import RETRY_AFTER_LIMIT_SECONDS, PageFailed, backoff_seconds
 from .reading import Reading, end_growing, expected_last_page, page_failed, reviews_in_words, take_more, take_page
 from .records import Review
+from .usual import Usual, differ
 from .whole_page import linked_page, read_whole, says_the_same, shown_instead
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ __all__ = ["Reader"]
 
 READ_SECONDS = 120.0
 """For what is on one page to be parsed."""
+REFUSALS_LIMIT = 2
+"""Pages in a row that can't be had without being shown, after which it isn't tried any more."""
 
 
 class Reader:
@@ -43,9 +46,10 @@ class Reader:
         url = crawl.state.urls[index]
         self._state = crawl.state.readings.setdefault(index, Reading(url=url, next_url=url))
         self._ahead: dict[str, asyncio.Task[tuple[LoadedPage, str | None, bool]]] = {}
-        # Whether further pages needn't be shown, where a shown one had so many reviews; None: it isn't known yet.
+        # Whether further pages needn't be shown; None: the next shown one will tell.
         self._plain: bool | None = None if self._input.render == "auto" else False
-        self._usual = 0
+        self._usual = Usual()
+        self._refusals = 0
 
     async def run(self) -> None:
         try:
@@ -72,39 +76,49 @@ class Reader:
                 if following is not None:
                     await self._look_ahead(loaded.url, following)
                 page = await self._parse(loaded, state.documents + 1)
-                if not loaded.is_shown and 2 * len(page.reviews) < self._usual:
-                    self._plain = False
+                if not loaded.is_shown and (not self._plain or self._usual.falls_short(page.reviews)):
+                    self._plain = None if self._plain else False  # showing it will tell whether it says all
                     loaded, following, is_taken = await self._load(url, ahead=False)
                     if is_taken:
                         return
-                    page = await self._parse(loaded, state.documents + 1)
+                    plain, page = page, await self._parse(loaded, state.documents + 1)
+                    if differ(plain.reviews, page.reviews):
+                        self._plain = False
                 number = state.documents + 1
                 await self._hand_over(partial(self._take_page, page, loaded))
-                if self._plain is None and following is not None:
+                if self._plain is None and loaded.is_shown and following is not None:
                     await self._compare(loaded, page, number)
+                self._usual.learn(page.reviews)
         except PageFailed as why:
             await self._hand_over(partial(self._fail, why))
 
     async def _load(self, url: str, *, ahead: bool) -> tuple[LoadedPage, str | None, bool]:
         """Loads a page, again with growing pauses where that may help. Gives it, the next one that it links to, and
         whether it is taken into the state already. Where it needn't be shown, it is if that one links nowhere."""
-        crawl, attempt = self._crawl, 0
+        crawl, attempt, was_asked = self._crawl, 0, False
         while True:
             attempt += 1
             await crawl.may_go.wait()
             try:
-                if self._plain and attempt == 1:
-                    async with crawl.polite.turn(url), self._lane() as lane:
-                        loaded = await lane.fetch(url, self._input.timeout)
-                    following = None if loaded is None else await self._linked(loaded)
-                    if loaded is not None and following is not None:
-                        return loaded, following, False
                 async with AsyncExitStack() as stack:
                     async with crawl.polite.turn(url):
                         lane = await stack.enter_async_context(self._lane())
-                        await lane.load(url, self._input.timeout,
-                                        traced=attempt > 1 or self._state.documents == 0)
-                    return await self._look(lane, ahead)
+                        if plainly := attempt == 1 and not was_asked and self._is_plain(url):
+                            plain = await lane.fetch(url, self._input.timeout)
+                        else:
+                            await lane.load(url, self._input.timeout,
+                                            traced=attempt > 1 or self._state.documents == 0)
+                    if not plainly:
+                        seen = await self._look(lane, ahead)
+                        if was_asked and seen[1] is not None:
+                            self._refuse()
+                        return seen
+                following = None if plain is None else await self._linked(plain)
+                if plain is not None and following is not None:
+                    self._refusals = 0
+                    return plain, following, False
+                was_asked = True
+                attempt -= 1
             except PageFailed as why:
                 pause = max(backoff_seconds(attempt), why.retry_after or 0)
                 if attempt >= why.attempts or pause > RETRY_AFTER_LIMIT_SECONDS:
@@ -135,6 +149,16 @@ class Reader:
             return None
         return await asyncio.to_thread(linked_page, loaded.html, loaded.url, self._state.start_url)
 
+    def _is_plain(self, url: str) -> bool:
+        """Whether the page at ``url`` needn't be shown, as far as can be told; the last one has to be."""
+        return self._plain is True and page_number(url, 0) != expected_last_page(self._state)
+
+    def _refuse(self) -> None:
+        """A page that was asked for plainly in vain isn't the last one: each would be asked for twice so."""
+        self._refusals += 1
+        if self._refusals >= REFUSALS_LIMIT:
+            self._plain = False
+
     async def _compare(self, loaded: LoadedPage, page: Page, number: int) -> None:
         """Learns whether further pages need be shown."""
         try:
@@ -142,8 +166,10 @@ class Reader:
                 asyncio.to_thread(says_the_same, loaded, page, **self._how(number)), READ_SECONDS)
         except Exception:  # what the server sent is too much for the parsers
             self._plain = False
-        self._usual = len(page.reviews)
-        if self._plain:
+        if not self._plain:
+            return
+        self._usual.allow(page.reviews)
+        if not self._state.unshown:
             self._crawl.ctx.log.info("%s: what the server sends says it all; its further pages aren't shown in a tab.",
                                      self._state.url)
 
@@ -217,6 +243,7 @@ class Reader:
     def _take_page(self, page: Page, loaded: LoadedPage, *, can_grow: bool = False) -> tuple[list[Review], str]:
         state = self._state
         state.cookies = loaded.cookies
+        state.unshown += not loaded.is_shown
         new = take_page(state, page, loaded.url, loaded.problems, self._input, can_grow=can_grow)
         return new, f"Page {state.documents}: {reviews_in_words(len(new))} ({_of(state)})"
 

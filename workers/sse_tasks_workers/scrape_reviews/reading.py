@@ -34,6 +34,7 @@ class Reading(msgspec.Struct, kw_only=True):
     ``guessed``: nobody linked to ``next_url``, its number was raised. ``pages`` counts documents and what they grew by.
     ``growing``: the document at ``next_url`` is being asked for more in that way; it is document number ``documents``,
     ``pages`` was ``pages_when_new`` then, and ``bare`` counts what it showed that can't be told from others.
+    ``unshown`` counts the documents that were read as the server sent them.
     """
 
     url: str
@@ -45,6 +46,7 @@ class Reading(msgspec.Struct, kw_only=True):
     growing: Growing = ""
     grew: bool = False
     documents: int = 0
+    unshown: int = 0
     pages: int = 0
     pages_when_new: int = 0
     found: int = 0
@@ -314,7 +316,12 @@ def _message(state: Reading) -> str:
         return f"No reviews were found at {state.url}.{title}{looks}{says} {reason[:1].upper()}{reason[1:]}."
     said = reviews_in_words(state.found)
     said = said if state.declared is None else f"{state.found} of {reviews_in_words(state.declared)}"
-    return f"{said} on {state.pages} page{'' if state.pages == 1 else 's'}; {reason}."
+    hint = ""
+    short = state.declared is not None and state.found < state.declared
+    if short and state.unshown and state.stopped == "no_next_page":
+        hint = (f" {state.unshown} of the pages {'was' if state.unshown == 1 else 'were'} read as the server sent "
+                f"{'it' if state.unshown == 1 else 'them'}; render=\"always\" shows each, which may bring more.")
+    return f"{said} on {state.pages} page{'' if state.pages == 1 else 's'}; {reason}.{hint}"
 
 
 def reviews_in_words(count: int) -> str:
