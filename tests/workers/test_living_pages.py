@@ -64,6 +64,8 @@ def living_pages(frame: str) -> dict[str, str]:
               cursor = data.nextCursor; if (cursor === null) m.remove(); }
             m.onclick = more; more();</script>""",
         "late-json": f"{reviews_html(['A', 'B'], declared=4)}<script>setTimeout(() => fetch('/api'), 300)</script>",
+        "late-part": reviews_html(["A"], links="""<div id=here></div><script>
+            fetch('/late-part.html').then(async answer => here.innerHTML = await answer.text())</script>"""),
         "shadow": """<div id=host></div><script>Element.prototype.getHTML = () => 'forged';
             document.createTreeWalker = () => { throw 1; };
             const outer = host.attachShadow({mode: 'open'}); outer.innerHTML = '<div id=inner></div>';
@@ -99,6 +101,8 @@ def crawled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Crawled]:
     with Shop() as shop:
         threading.Thread(target=shop.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
         shop.answers["/api"] = api
+        shop.answers["/late-part.html"] = Answer('<b itemscope itemtype="https://schema.org/Review">'
+                                                 '<i itemprop="author">By script</i></b>', wait=0.4)
         shop.answers["/framed"] = Answer(reviews_html(["Inside a frame"], links="""<p id=host></p><script>
             host.attachShadow({mode: 'open'}).innerHTML = '<b itemscope itemtype="https://schema.org/Review">' +
               '<i itemprop="author">In its shadow</i></b>';</script>"""))
@@ -132,6 +136,11 @@ def test_json_that_comes_late(crawled: Crawled) -> None:
     """Where a page says that it has more than it shows, what it loads by itself a moment later is waited for."""
     assert crawled.authors("late-json") == ["A", "B", "Cursor 00", "Cursor 01"]
     assert not crawled["late-json"].partial
+
+
+def test_a_part_that_comes_late(crawled: Crawled) -> None:
+    """A page with a review already is read when what its scripts asked for while it was loaded has come, too."""
+    assert crawled.authors("late-part") == ["A", "By script"]
 
 
 def test_other_buttons_are_left_alone(crawled: Crawled) -> None:

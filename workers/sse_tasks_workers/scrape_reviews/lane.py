@@ -244,12 +244,17 @@ class Lane:
                                   CALL_SECONDS)
 
     async def _settle(self) -> None:
-        """Until a description of a review is there, or its scripts have had their time."""
+        """Until a description of a review is there, with what scripts had asked for by then, or they have had their
+        time."""
         began, was_pending = time.monotonic(), None
+        open_ones = self._answers.pending  # no later ones: a page may ask for something all the time
         while True:
+            has_come = not open_ones  # a moment ago: the page has had time to show it
+            open_ones &= self._answers.pending
             look = await self._evaluate(page_scripts.look(HTML_LIMIT))
             self.runs_scripts = isinstance(look, dict) and bool(look.get("scripts"))
-            if not self.runs_scripts or look.get("mark"):
+            has_time = time.monotonic() - began <= SETTLE_SECONDS
+            if not self.runs_scripts or (look.get("mark") and (has_come or not has_time)):
                 self._snapshot = look.get("page") if isinstance(look, dict) else None
                 return
             await self._evaluate(REJECT)
