@@ -58,6 +58,8 @@ def test_who_fills_the_disk_fails_with_that_and_the_others_go_on(disk: Place, wh
     to keep but reports all the time, is paused and resumed while no byte is free, and reports again when there is room.
     """
     manager = manager_of(disk)
+    spare = disk.data_dir / "spare"
+    spare.write_bytes(bytes(1 << 20))  # when this goes there is room for more than a moment's reports
     gate, other_gate = disk.scratch / "gate", disk.scratch / "other"
     filling = disk.start("write", manager, what=what, gate=str(gate))
     other = disk.start("silent", manager, gate=str(other_gate), chatter=True)
@@ -81,6 +83,7 @@ def test_who_fills_the_disk_fails_with_that_and_the_others_go_on(disk: Place, wh
         other.until(status)
     wait_for("reports that find no room", lambda: stands_still(other))
     ballast.unlink()
+    spare.unlink()
     wait_for("its reports to be written again", lambda: not stands_still(other))
     other_gate.touch()
     assert other.end().result == "done"
