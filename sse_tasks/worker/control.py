@@ -162,8 +162,14 @@ class Control:
 
     def _obey(self) -> None:
         self.read()
-        if self.hold and self.wants_pause:
-            self.stand_still()
+        while self.hold and self.wants_pause:
+            self.shields += 1  # a signal reads no letter meanwhile: the wait for one would have no end
+            try:
+                self.stand_still()
+            finally:
+                self.shields -= 1
+            if self.unread:
+                self.read()
         if self._wants_abort and not self._delivered:
             self._deliver()
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import textwrap
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -433,3 +436,25 @@ def test_no_grandchild_is_there_when_the_end_can_be_seen(shared_place: Place, ha
         assert end.status == ("aborted" if number % 2 else "failed")
 
 
+
+
+@pytest.mark.parametrize("word", ["RESUME", "ABORT"])
+def test_a_word_in_the_moment_of_the_standstill_is_heard(word: str) -> None:
+    """What the keeper says right when the pause has been reported, and before the worker waits for it, ends the wait."""
+    code = textwrap.dedent(f"""
+        import os, socket
+        from sse_tasks.worker import control as c
+        ours, theirs = socket.socketpair()
+        def say_paused():
+            ours.send(c.{word})
+            os.kill(os.getpid(), c.SIGNAL)  # the handler runs before the next line
+        control = c.Control(theirs.fileno(), say_paused)
+        control.listen()
+        control.hold = True
+        control.interrupt = lambda: None  # as of a worker that is a coroutine
+        ours.send(c.PAUSE)
+        control.open()
+        print("heard")
+    """)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert (done.stdout, done.stderr) == ("heard\n", "")
