@@ -440,15 +440,18 @@ def test_no_grandchild_is_there_when_the_end_can_be_seen(shared_place: Place, ha
 
 @pytest.mark.parametrize("word", ["RESUME", "ABORT"])
 def test_a_word_in_the_moment_of_the_standstill_is_heard(word: str) -> None:
-    """What the keeper says right when the pause has been reported, and before the worker waits for it, ends the wait."""
+    """What the keeper says when the pause has been reported, right before the worker waits for it, ends the wait."""
     code = textwrap.dedent(f"""
         import os, socket
         from sse_tasks.worker import control as c
         ours, theirs = socket.socketpair()
-        def say_paused():
-            ours.send(c.{word})
-            os.kill(os.getpid(), c.SIGNAL)  # the handler runs before the next line
-        control = c.Control(theirs.fileno(), say_paused)
+        class Line(c.Line):
+            def wait(self, seconds):
+                ours.send(c.{word})
+                os.kill(os.getpid(), c.SIGNAL)  # the handler runs before the next line
+                super().wait(seconds)
+        c.Line = Line
+        control = c.Control(theirs.fileno(), lambda: None)
         control.listen()
         control.hold = True
         control.interrupt = lambda: None  # as of a worker that is a coroutine
