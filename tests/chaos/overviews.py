@@ -74,8 +74,7 @@ class OverviewClient:
                 except (TimeoutError, httpx.ReadTimeout):
                     pass
                 except httpx.TransportError as error:
-                    await asyncio.sleep(0.3)  # a killed server's end is known a little after the connection's
-                    if server.is_up and server.lives == lives:
+                    if await server.lives_on(lives):
                         self._world.fault(f"{self.name}: server {server.name} lives and broke the stream off: "
                                           f"{error!r}")
                 finally:

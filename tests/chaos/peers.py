@@ -79,6 +79,15 @@ class Server:
         self._process.send_signal(number)
         await asyncio.to_thread(self._process.wait, UP_SECONDS)
 
+    async def lives_on(self, lives: int) -> bool:
+        """Whether it still has the life of that number, after something of it broke off: that it was killed is known a
+        little later than that."""
+        for _ in range(15):
+            if not (self.is_up and self.lives == lives):
+                return False
+            await asyncio.sleep(0.02)
+        return self.is_up and self.lives == lives
+
     async def call(self, method: str, path: str, **options: Any) -> httpx.Response:
         """Raises PeerGone where the server isn't there, or dies meanwhile; TimeoutError where it lives, silent."""
         if not self.is_up:

@@ -153,7 +153,7 @@ class BrowserSession:
         try:
             yield Canvas(await bounded(context.new_page()))
         finally:
-            with contextlib.suppress(Exception):
+            with contextlib.suppress(Exception):  # the picture is there, or why it isn't is told already
                 await bounded(context.close())
 
     async def _context(self) -> Any:

@@ -120,7 +120,7 @@ class Lane:
         assert self._cdp is not None and self._watch is not None and self._tab is not None
         if urldefrag(self._tab.url).url != self._watch.address:  # a script has given it another address
             return None
-        with contextlib.suppress(Exception):
+        with contextlib.suppress(Exception):  # too large to be kept, of no known encoding, or the page has gone on
             answer = await bounded(self._cdp.send("Network.getResponseBody", {"requestId": self._watch.request}))
             if not answer.get("base64Encoded"):
                 return str(answer["body"])
@@ -326,7 +326,7 @@ class Lane:
 
     async def _note_cookies(self) -> None:
         if self._context is not None and (self.runs_scripts or self._answers.cookies_came):
-            with contextlib.suppress(Exception):
+            with contextlib.suppress(Exception):  # a browser that has crashed: those known before are kept
                 self._cookies = list(await bounded(self._context.cookies()))[:COOKIES_LIMIT]
 
     async def _run(self, script: str, seconds: float) -> Any:
