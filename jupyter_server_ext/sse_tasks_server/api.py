@@ -63,25 +63,17 @@ _WHOLE = re.compile(r"[-+]?[0-9]+")
 _NUMBER = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?")
 
 
-@web.stream_request_body
 class TasksApiHandler(APIHandler):
-    """The face of one request to ``api/tasks`` or ``api/task-types``. A body that is too large is refused before it is
-    in memory."""
+    """The face of one request to ``api/tasks`` or ``api/task-types``.
+
+    A body is read to its end before it is refused: a connection that is closed in the midst of it takes the answer with
+    it, and fails the next request of a client that keeps it.
+    """
 
     when_gone: Callable[[], None] | None = None
     """Called when the reader closes the connection before the answer's end."""
 
     _is_host_refused = False
-
-    async def prepare(self) -> None:  # type: ignore[override]
-        self._body = bytearray()
-        await super().prepare()
-        if int(self.request.headers.get("Content-Length") or 0) > self.tasks_app.max_input_bytes:
-            raise InputTooLargeError(self.tasks_app.max_input_bytes)
-
-    def data_received(self, chunk: bytes) -> None:
-        if len(self._body) <= self.tasks_app.max_input_bytes:  # what says nothing of its length is refused by its size
-            self._body += chunk
 
     def check_host(self) -> bool:
         is_allowed: bool = super().check_host()
@@ -158,12 +150,13 @@ class TasksApiHandler(APIHandler):
 
     def body_object(self, task_type: str) -> dict[str, Any]:
         """The body, a JSON object; an empty one is ``{}``."""
-        if len(self._body) > self.tasks_app.max_input_bytes:
+        sent: bytes = self.request.body
+        if len(sent) > self.tasks_app.max_input_bytes:
             raise InputTooLargeError(self.tasks_app.max_input_bytes)
-        if not self._body.strip():
+        if not sent.strip():
             return {}
         try:
-            body = json.loads(self._body.decode("utf-8-sig"), parse_constant=_refuse_constant)
+            body = json.loads(sent.decode("utf-8-sig"), parse_constant=_refuse_constant)
         except UnicodeDecodeError as error:
             raise NotJsonError(f"its byte {error.start} is no UTF-8") from None
         except RecursionError:
