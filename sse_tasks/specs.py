@@ -7,23 +7,21 @@ import sys
 import tempfile
 from collections.abc import Iterable, Mapping
 from numbers import Real
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .errors import BadParameterError, InvalidInputError
 from .hosts.local import host_id, is_own, own_folder
 from .labels import NO_LABEL, is_label
+from .settings import TaskSettings
 from .types import TaskSpec, new_task_id, now_iso
 from .wire import to_plain
-
-if TYPE_CHECKING:
-    from .task_manager import TaskManager
 
 __all__ = ["MOST_RETRIES", "new_spec", "settled", "tag_list"]
 
 MOST_RETRIES = 100
 
 
-def new_spec(settings: TaskManager, task_type: str, worker: dict[str, str], input: Mapping[str, Any], *,
+def new_spec(settings: TaskSettings, task_type: str, worker: dict[str, str], input: Mapping[str, Any], *,
              name: str | None = None, tags: Iterable[str] = (), timeout: float | None = None, retries: int = 0,
              interpreter: str | None = None, origin: Mapping[str, str] | None = None) -> TaskSpec:
     """Everything about a new task. Raises BadParameterError, InvalidInputError."""
@@ -50,7 +48,7 @@ def new_spec(settings: TaskManager, task_type: str, worker: dict[str, str], inpu
                     origin=dict(origin or {}), timeout=timeout, retries=retries, **settled(settings))
 
 
-def settled(settings: TaskManager) -> dict[str, Any]:
+def settled(settings: TaskSettings) -> dict[str, Any]:
     """What whoever starts or restarts a task decides, by being who they are: names, time, place and limits."""
     task_id = new_task_id()
     return {
