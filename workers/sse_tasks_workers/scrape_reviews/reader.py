@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import urlsplit
 
 from sse_tasks import TaskError
@@ -21,7 +21,7 @@ from .paging import page_number, with_page_number
 from .politeness import RETRY_AFTER_LIMIT_SECONDS, PageFailed, backoff_seconds
 from .reading import Reading, end_growing, expected_last_page, page_failed, reviews_in_words, take_more, take_page
 from .records import Review
-from .usual import Usual, differ
+from .rendering import Rendering
 from .whole_page import linked_page, read_whole, says_the_same, shown_instead
 
 if TYPE_CHECKING:
@@ -32,8 +32,10 @@ __all__ = ["Reader"]
 
 READ_SECONDS = 120.0
 """For what is on one page to be parsed."""
-REFUSALS_LIMIT = 2
-"""Pages in a row that can't be had without being shown, after which it isn't tried any more."""
+
+
+Loaded: TypeAlias = tuple[LoadedPage, str | None, bool]
+"""A page, the next one that it links to, and whether it is taken into the state already."""
 
 
 class Reader:
@@ -45,11 +47,8 @@ class Reader:
         self._input = crawl.input
         url = crawl.state.urls[index]
         self._state = crawl.state.readings.setdefault(index, Reading(url=url, next_url=url))
-        self._ahead: dict[str, asyncio.Task[tuple[LoadedPage, str | None, bool]]] = {}
-        # Whether further pages needn't be shown; None: the next shown one will tell.
-        self._plain: bool | None = None if self._input.render == "auto" else False
-        self._usual = Usual()
-        self._refusals = 0
+        self._ahead: dict[str, asyncio.Task[Loaded]] = {}
+        self._rendering = Rendering(always=self._input.render == "always")
 
     async def run(self) -> None:
         try:
@@ -73,68 +72,87 @@ class Reader:
             else:
                 loaded, following, is_taken = await self._load(url, ahead=False)
             if not is_taken:
-                if following is not None:
-                    await self._look_ahead(loaded.url, following)
-                page = await self._parse(loaded, state.documents + 1)
-                if not loaded.is_shown and (not self._plain or self._usual.falls_short(page.reviews)):
-                    self._plain = None if self._plain else False  # showing it will tell whether it says all
-                    loaded, following, is_taken = await self._load(url, ahead=False)
-                    if is_taken:
-                        return
-                    plain, page = page, await self._parse(loaded, state.documents + 1)
-                    if differ(plain.reviews, page.reviews):
-                        self._plain = False
-                number = state.documents + 1
-                await self._hand_over(partial(self._take_page, page, loaded))
-                if self._plain is None and loaded.is_shown and following is not None:
-                    await self._compare(loaded, page, number)
-                self._usual.learn(page.reviews)
+                await self._take(loaded, following)
         except PageFailed as why:
             await self._hand_over(partial(self._fail, why))
 
-    async def _load(self, url: str, *, ahead: bool) -> tuple[LoadedPage, str | None, bool]:
-        """Loads a page, again with growing pauses where that may help. Gives it, the next one that it links to, and
-        whether it is taken into the state already. Where it needn't be shown, it is if that one links nowhere."""
-        crawl, attempt, was_asked = self._crawl, 0, False
+    async def _take(self, loaded: LoadedPage, following: str | None) -> None:
+        """Reads a loaded page and takes it in, shown first where it says too little without; ``following``: the page
+        that it links to."""
+        number, url = self._state.documents + 1, self._state.next_url
+        if following is not None:
+            await self._look_ahead(loaded.url, following)
+        page = await self._parse(loaded, number)
+        if not loaded.is_shown and self._rendering.doubts(page.reviews):
+            loaded, following, is_taken = await self._show(url, ahead=False)
+            if is_taken:
+                return
+            plain, page = page, await self._parse(loaded, number)
+            self._rendering.shown_after_all(plain.reviews, page.reviews)
+        await self._hand_over(partial(self._take_page, page, loaded))
+        if self._rendering.is_open and loaded.is_shown and following is not None:
+            await self._compare(loaded, page, number)
+        self._rendering.learn(page.reviews)
+
+    async def _load(self, url: str, *, ahead: bool) -> Loaded:
+        """Loads a page, in a tab where it has to be shown. Raises PageFailed."""
+        # Whatever else is right for all pages, the last one has to be shown, as far as it can be told.
+        if not self._rendering.is_plain or page_number(url, 0) == expected_last_page(self._state):
+            return await self._show(url, ahead=ahead)
+        try:
+            plain = await self._fetch(url)
+        except PageFailed as why:
+            await self._pause_after(why, url, 1)
+            return await self._show(url, ahead=ahead, attempt=2)
+        if plain is not None:
+            self._rendering.had()
+            return plain
+        shown = await self._show(url, ahead=ahead)
+        if shown[1] is not None:
+            self._rendering.refused()
+        return shown
+
+    async def _fetch(self, url: str) -> Loaded | None:
+        """Loads a page as the server sends it; None where it can't be had so, or links nowhere: it may be the last one,
+        which may have to be asked for more. Raises PageFailed."""
+        await self._crawl.may_go.wait()
+        async with self._crawl.polite.turn(url), self._lane() as lane:
+            loaded = await lane.fetch(url, self._input.timeout)
+        following = None if loaded is None else await self._linked(loaded)
+        return None if loaded is None or following is None else (loaded, following, False)
+
+    async def _show(self, url: str, *, ahead: bool, attempt: int = 1) -> Loaded:
+        """Loads a page in a tab, again with growing pauses where that may help. Raises PageFailed."""
         while True:
-            attempt += 1
-            await crawl.may_go.wait()
+            await self._crawl.may_go.wait()
             try:
                 async with AsyncExitStack() as stack:
-                    async with crawl.polite.turn(url):
+                    async with self._crawl.polite.turn(url):
                         lane = await stack.enter_async_context(self._lane())
-                        if plainly := attempt == 1 and not was_asked and self._is_plain(url):
-                            plain = await lane.fetch(url, self._input.timeout)
-                        else:
-                            await lane.load(url, self._input.timeout,
-                                            traced=attempt > 1 or self._state.documents == 0)
-                    if not plainly:
-                        seen = await self._look(lane, ahead)
-                        if was_asked and seen[1] is not None:
-                            self._refuse()
-                        return seen
-                following = None if plain is None else await self._linked(plain)
-                if plain is not None and following is not None:
-                    self._refusals = 0
-                    return plain, following, False
-                was_asked = True
-                attempt -= 1
+                        await lane.load(url, self._input.timeout, traced=attempt > 1 or self._state.documents == 0)
+                    return await self._look(lane, ahead)
             except PageFailed as why:
-                pause = max(backoff_seconds(attempt), why.retry_after or 0)
-                if attempt >= why.attempts or pause > RETRY_AFTER_LIMIT_SECONDS:
-                    raise
-                crawl.ctx.log.info("%s: %s; trying again in %g s", url, why, pause)
-                crawl.ctx.message(f"{url}: {why}; trying again in {pause:g} s")
-                if why.retry_after:
-                    crawl.polite.hold(url, why.retry_after)
-                await asyncio.sleep(pause)
+                await self._pause_after(why, url, attempt)
+                attempt += 1
 
-    async def _look(self, lane: Lane, ahead: bool) -> tuple[LoadedPage, str | None, bool]:
+    async def _pause_after(self, why: PageFailed, url: str, attempt: int) -> None:
+        """Waits for the next try of a page that failed, or raises ``why`` where there is to be none."""
+        crawl = self._crawl
+        pause = max(backoff_seconds(attempt), why.retry_after or 0)
+        if attempt >= why.attempts or pause > RETRY_AFTER_LIMIT_SECONDS:
+            raise why
+        crawl.ctx.log.info("%s: %s; trying again in %g s", url, why, pause)
+        crawl.ctx.message(f"{url}: {why}; trying again in {pause:g} s")
+        if why.retry_after:
+            crawl.polite.hold(url, why.retry_after)
+        await asyncio.sleep(pause)
+
+    async def _look(self, lane: Lane, ahead: bool) -> Loaded:
         """Reads the tab. A page that links nowhere is taken in while the tab still shows it, since it may have to be
         asked for more; not the last one of several that were linked."""
         loaded = await lane.read()
         following = await self._linked(loaded)
-        if following is not None and self._plain is None:
+        if following is not None and self._rendering.is_open:
             loaded = replace(loaded, sent=await lane.sent())
         if following is not None or ahead:
             return loaded, following, False
@@ -149,27 +167,15 @@ class Reader:
             return None
         return await asyncio.to_thread(linked_page, loaded.html, loaded.url, self._state.start_url)
 
-    def _is_plain(self, url: str) -> bool:
-        """Whether the page at ``url`` needn't be shown, as far as can be told; the last one has to be."""
-        return self._plain is True and page_number(url, 0) != expected_last_page(self._state)
-
-    def _refuse(self) -> None:
-        """A page that was asked for plainly in vain isn't the last one: each would be asked for twice so."""
-        self._refusals += 1
-        if self._refusals >= REFUSALS_LIMIT:
-            self._plain = False
-
     async def _compare(self, loaded: LoadedPage, page: Page, number: int) -> None:
         """Learns whether further pages need be shown."""
         try:
-            self._plain = await asyncio.wait_for(
+            is_same = await asyncio.wait_for(
                 asyncio.to_thread(says_the_same, loaded, page, **self._how(number)), READ_SECONDS)
         except Exception:  # what the server sent is too much for the parsers
-            self._plain = False
-        if not self._plain:
-            return
-        self._usual.allow(page.reviews)
-        if not self._state.unshown:
+            is_same = False
+        self._rendering.compared(is_same, page.reviews)
+        if is_same and not self._state.unshown:
             self._crawl.ctx.log.info("%s: what the server sends says it all; its further pages aren't shown in a tab.",
                                      self._state.url)
 
