@@ -1,4 +1,4 @@
-"""How quick the process model is: start to first line of user code, update to observer, abort to gone, calls a second.
+"""How quick the process model is: start to first line of user code, update to observer, abort to gone, a call of ctx.
 
 Medians, with the number of runs. The start is measured in turns beside a bare fork in the same run, as a ratio.
 Run: ``python benchmarks/task_speed.py [--runs 100]``
@@ -37,11 +37,21 @@ def ticks(ctx: TaskContext, count: int, seconds: float):
         time.sleep(seconds)
 
 @task
-def flood(ctx: TaskContext, count: int) -> float:
+def flood(ctx: TaskContext, call: str, count: int) -> float:
     began = time.perf_counter()
-    for number in range(count):
-        ctx.progress(number, count, "flood")
-    return count / (time.perf_counter() - began)
+    if call == "track":
+        for _ in ctx.track(range(count)):
+            pass
+    elif call == "checkpoint":
+        for _ in range(count):
+            ctx.checkpoint()
+    elif call == "metric":
+        for number in range(count):
+            ctx.metric("loss", number)
+    else:
+        for number in range(count):
+            ctx.progress(number, count, "flood")
+    return (time.perf_counter() - began) / count * 1e6
 
 @task
 async def async_wait(ctx: AsyncTaskContext):
@@ -165,14 +175,16 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         bench = Bench(Path(name))
-        bench.end(bench.manager.start("flood", {"count": 10}).task_id)  # the forkserver is up
+        bench.end(bench.manager.start("flood", {"call": "progress", "count": 10}).task_id)  # the forkserver is up
         bench_start(bench, Path(name), options.runs)
         bench_update(bench, options.runs)
         for task_type, runs in (("async-wait", options.runs), ("sleeps", options.runs), ("browses", 5)):
             if task_type != "browses" or not options.no_browser:
                 bench_abort(bench, task_type, runs)
-        rates = [bench.end(bench.manager.start("flood", {"count": 100_000}).task_id).result for _ in range(5)]
-        say("ctx.progress calls of one task", rates, "1/s")
+        for call in ("progress", "checkpoint", "metric", "track"):
+            costs = [bench.end(bench.manager.start("flood", {"call": call, "count": 100_000}).task_id).result
+                     for _ in range(5)]
+            say(f"one of 100,000 {'steps of ctx.track' if call == 'track' else f'calls of ctx.{call}'}", costs, "µs")
         bench.manager.close()
 
 

@@ -6,6 +6,7 @@ import contextlib
 import os
 import selectors
 import signal
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,7 @@ from .control import SIGNAL
 from .limits import OutOfMemory
 from .pairs import PIPE_BYTES, Runner
 from .processes import signal_main_thread, wait_status_in_words
+from .slate import LOOK_SECONDS
 
 __all__ = ["Attempt", "Failure"]
 
@@ -43,6 +45,8 @@ class Attempt:
         self.deadline: float | None = None
         """After this moment (``time.monotonic``) the runner is killed."""
         self.failure: Failure | None = None
+        self.look_at: float | None = None
+        """At this moment there may be news that nobody rings for."""
         self._sources = {runner.reports, runner.output}
         for fd in self._sources:
             os.set_blocking(fd, False)
@@ -87,6 +91,19 @@ class Attempt:
         if self._size > self._longest:
             self._pieces, self._size = [], 0
             self._skipping = True
+
+    def rung(self) -> None:
+        """The worker has said something of itself, and perhaps more since."""
+        self.look_at = time.monotonic() + LOOK_SECONDS
+
+    def news(self) -> dict[str, Any]:
+        """What the worker has said of itself since the last time: ``progress`` and ``message``, each if it was said."""
+        if self.look_at is not None and time.monotonic() >= self.look_at:
+            self.look_at = None
+        try:
+            return {} if self._runner.slate is None else self._runner.slate.news()
+        except ValueError:  # somebody else wrote there
+            return {}
 
     def output(self, ready: set[int]) -> bytes:
         """What was printed, if the pipe is ready."""
@@ -140,3 +157,5 @@ class Attempt:
         for fd in (self._runner.reports, self._runner.output, self._runner.control, *self._runner.lent):
             os.close(fd)
         self._runner.task.close()
+        if self._runner.slate is not None:
+            self._runner.slate.close()

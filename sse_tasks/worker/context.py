@@ -159,7 +159,7 @@ class TaskContext(_Context):
         """
         with self._control.shield():
             self._save(state)
-            self._control.read()
+            self._control.look()
             if self._control.wants_pause:
                 self._control.stand_still()
 
@@ -180,11 +180,11 @@ class TaskContext(_Context):
         """Gives the elements on, with progress and a checkpoint at each step."""
         if total is None and isinstance(iterable, Sized):
             total = len(iterable)
-        for count, element in enumerate(iterable):
-            self.progress(count, total, message)
+        self.progress(0, total, message)
+        for count, element in enumerate(iterable, 1):
             self.checkpoint()
             yield element
-            self.progress(count + 1, total, message)
+            self.progress(count, total, message)
 
 
 class AsyncTaskContext(_Context):
@@ -197,7 +197,7 @@ class AsyncTaskContext(_Context):
         """
         with self._control.shield():
             self._save(state)
-            self._control.read()
+            self._control.look()
         await self._stand_still()
         self._control.check()
 
@@ -218,8 +218,8 @@ class AsyncTaskContext(_Context):
         if total is None and isinstance(iterable, Sized):
             total = len(iterable)
         count = 0
+        self.progress(count, total, message)
         async for element in _as_async(iterable):
-            self.progress(count, total, message)
             await self.checkpoint()
             yield element
             count += 1

@@ -26,6 +26,7 @@ __all__ = ["ABORT", "PAUSE", "RESUME", "SIGNAL", "Control"]
 SIGNAL = signal.SIGRTMIN + 5 if forks() else signal.SIGURG
 PAUSE, RESUME, ABORT = b"p", b"r", b"a"
 _SLICE_SECONDS = 0.1
+_LOOK_SECONDS = 0.005  # a system call at each of millions of checkpoints would cost more than they do
 
 
 class Shield:
@@ -89,6 +90,7 @@ class Control:
         self._wants_pause = False
         self._wants_abort = False
         self._resumed = False
+        self._look_at = 0.0
         self._delivered = False
         self.raised = False
         self.hold = False
@@ -128,9 +130,16 @@ class Control:
         """Whether a checkpoint would have something to do. Quick: bars ask at each turn."""
         return self.unread or self._wants_pause or self._wants_abort
 
+    def look(self) -> None:
+        """``read``, for those who ask often: the signal tells when there is something, and where it can't be heard, by
+        a thread while the main one is busy, it is looked for now and then."""
+        if self.unread or monotonic() >= self._look_at:
+            self.read()
+
     def read(self) -> None:
         """Takes in what the keeper has said since the last time."""
         self.unread = False
+        self._look_at = monotonic() + _LOOK_SECONDS
         with self._reading:
             try:
                 letters = self._line.read(64) if self._line else b""

@@ -22,6 +22,7 @@ from .control import SIGNAL
 from .handles import PIPE_BYTES, Pair, Runner
 from .linux import fork_into
 from .processes import restore_descriptor_limit, say_title, subreaper
+from .slate import Slate
 
 __all__ = ["prepare", "start_pair", "start_runner"]
 
@@ -95,7 +96,7 @@ def _fork_runner(rehearse: Callable[[], None] | None = None) -> Runner:
     control_read, control_write = os.pipe()
     reports_read, reports_write = os.pipe()
     output_read, output_write = os.pipe()
-    keeper = os.getpid()
+    keeper, slate = os.getpid(), Slate()
 
     def life() -> None:
         for number in (1, 2):
@@ -103,10 +104,10 @@ def _fork_runner(rehearse: Callable[[], None] | None = None) -> Runner:
         os.close(output_write)
         _reset_signals()
         say_title("sse-tasks runner, waits for its task")
-        runner_process.main(task_theirs, control_read, reports_write, keeper, rehearse)
+        runner_process.main(task_theirs, control_read, reports_write, keeper, slate, rehearse)
 
     pid = fork_into(life, task_theirs.fileno(), control_read, reports_write, output_write)
     task_theirs.close()
     os.close(output_write)
     fcntl.fcntl(reports_read, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
-    return Runner(pid, task_ours, control_write, reports_read, output_read, (control_read, reports_write))
+    return Runner(pid, task_ours, control_write, reports_read, output_read, (control_read, reports_write), slate)

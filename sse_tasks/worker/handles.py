@@ -8,6 +8,7 @@ import socket
 from dataclasses import dataclass
 
 from .channel import send_body
+from .slate import Slate
 
 __all__ = ["PIPE_BYTES", "Pair", "Runner"]
 
@@ -45,6 +46,8 @@ class Runner:
     lent: tuple[int, ...] = ()
     """The runner's own ends of control and reports: held, so that it can open them again when the worker has closed
     them."""
+    slate: Slate | None = None
+    """Where it writes what the worker says of itself; without one, that comes with its reports."""
 
     def prepare(self, task: bytes) -> None:
         """Sends it its task. One that is dead already takes nothing: its end will tell."""

@@ -161,11 +161,12 @@ class Keeper:
         moments = [self._picture.due(), self._items.due(), self._metrics.due(), self._checkpoint.due(),
                    self._saved.due(), self._turn_due(), self._timeout_at()]
         if self._attempt is not None:
-            moments += [self._attempt.deadline, self._usage.due()]
+            moments += [self._attempt.deadline, self._attempt.look_at, self._usage.due()]
         heard = self._ears.wait(min((moment for moment in moments if moment is not None), default=math.inf))
         try:
             grown = self._read_reports(heard.ready)
             grown |= self._pump_output(heard.ready)
+            self._see()
             if heard.look:
                 self._look()
             if heard.terminate:
@@ -207,6 +208,11 @@ class Keeper:
         self._items.flush()
         return True
 
+    def _see(self) -> None:
+        """Takes what the worker has said of itself."""
+        if self._attempt is not None and (news := self._attempt.news()):
+            self._picture.take(news)
+
     def _leave_metric_out(self) -> None:
         if not self._metrics_left_out:
             self._metrics_left_out = True
@@ -221,7 +227,9 @@ class Keeper:
     def _take(self, kind: bytes, body: bytes) -> None:
         assert self._attempt is not None
         if kind == b"P":
-            self._picture.take(msgspec.json.decode(body))
+            self._attempt.rung()
+            if body:
+                self._picture.take(msgspec.json.decode(body))
         elif kind == b"I":
             self._items.add(body)
         elif kind == b"M":
@@ -326,6 +334,7 @@ class Keeper:
         self._attempt.tell(_LETTERS[wish])
 
     def _write(self, kind: str, **fields: Any) -> None:
+        self._see()
         self._picture.items, self._picture.metrics = self._items.count, self._metrics.count
         self._items.counted()
         self._metrics.counted()
@@ -378,6 +387,7 @@ class Keeper:
                     pass
             except OSError as error:  # its last words, or its result, can't be kept: that is how it ended
                 self._disk_full(error)
+        self._see()
         self._reap()
         if not isinstance(self._state, Ending):
             self._judge(attempt)

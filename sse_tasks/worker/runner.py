@@ -4,7 +4,7 @@ It is started by its keeper, waits for its task on a socket, and reports over a 
 them:
 
 ====  =====================================================================
-``P``  progress: JSON of ``{"progress": …, "message": …}``
+``P``  progress: it stands on the slate, or here: JSON of ``{"progress": …, "message": …}``
 ``I``  an item: its JSON, and behind a tab its exact form where that differs
 ``M``  a point of a metric: JSON of ``{"name": …, "value": …, "step": …, "timestamp": …}``
 ``C``  a checkpoint's state, in Python's dialect of JSON
@@ -14,7 +14,7 @@ them:
 ``A``  the worker ended because it was aborted
 ====  =====================================================================
 
-What is in the pipe survives the runner.
+What is in the pipe survives the runner, and what stands on the slate.
 """
 
 from __future__ import annotations
@@ -56,6 +56,7 @@ from .line import Line, LineCutError, out_of_the_way
 from .log_output import show_logs
 from .processes import MARK, die_with_parent, say_title, write_mark
 from .results import drop_result, keep_result, kept_bytes
+from .slate import Slate
 
 __all__ = ["main"]
 
@@ -74,11 +75,12 @@ class Pipe:
     """The reports of this process to its keeper. Whole lines, from any thread, and from what the worker has forked:
     once it has, all of them take turns by a lock on a file."""
 
-    def __init__(self, fd: int) -> None:
+    def __init__(self, fd: int, slate: Slate | None = None) -> None:
         self._line = Line(fd, writes=True)
+        self._slate = slate
         self._lock = threading.Lock()
         self._shared_fd: int | None = None
-        os.register_at_fork(before=self._share, after_in_child=self._renew_lock)
+        os.register_at_fork(before=self._share, after_in_child=self._stand_alone)
 
     def _share(self) -> None:
         if self._shared_fd is None:
@@ -87,8 +89,9 @@ class Pipe:
                 os.unlink(path)
                 self._shared_fd = out_of_the_way(fd)
 
-    def _renew_lock(self) -> None:
+    def _stand_alone(self) -> None:
         self._lock = threading.Lock()  # a thread that isn't here may have held it
+        self._slate = None  # its parent's
 
     def send(self, kind: str, body: str = "") -> None:
         # What the worker may have written there itself, in mid-line, must not take a report with it.
@@ -106,6 +109,10 @@ class Pipe:
                 self._shared_fd = None
 
     def progress(self, progress: dict[str, Any] | None, message: str | None) -> None:
+        if self._slate is not None:
+            if self._slate.say(progress, message):
+                self.send("P")
+            return
         said = {k: v for k, v in (("progress", progress), ("message", message)) if v is not None}
         self.send("P", encode(said)[0])
 
@@ -125,12 +132,12 @@ class Pipe:
         self.send("S")
 
 
-def main(task_socket: socket.socket, control_fd: int, pipe_fd: int, keeper: int,
+def main(task_socket: socket.socket, control_fd: int, pipe_fd: int, keeper: int, slate: Slate | None = None,
          rehearse: Callable[[], None] | None = None) -> NoReturn:
     """The process's life. ``keeper`` is its parent's pid. ``rehearse`` is called before it waits for its task. Never
     returns."""
     try:
-        _live(task_socket, control_fd, pipe_fd, keeper, rehearse)
+        _live(task_socket, control_fd, Pipe(out_of_the_way(pipe_fd), slate), keeper, rehearse)
     except LineCutError as error:
         _say(f"{error.strerror}")
     except BaseException:  # it must not return into the keeper's code
@@ -139,11 +146,10 @@ def main(task_socket: socket.socket, control_fd: int, pipe_fd: int, keeper: int,
         _exit(1)
 
 
-def _live(task_socket: socket.socket, control_fd: int, pipe_fd: int, keeper: int,
+def _live(task_socket: socket.socket, control_fd: int, pipe: Pipe, keeper: int,
           rehearse: Callable[[], None] | None) -> None:
     die_with_parent(keeper)
     os.setpgid(0, 0)  # a worker's killpg(0) must not reach keeper and forkserver
-    pipe = Pipe(out_of_the_way(pipe_fd))
     control = Control(out_of_the_way(control_fd), pipe.paused)
     control.listen()
     _open_streams()

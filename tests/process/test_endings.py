@@ -238,6 +238,21 @@ def test_progress_is_throttled_and_the_last_is_there(shared_place: Place) -> Non
     assert all(u.started_at == end.started_at for u in updates if u.status != "idle")
 
 
+@pytest.mark.parametrize("how", ["busy", "killed"])
+def test_what_was_said_last_is_seen_whatever_the_worker_does_then(shared_place: Place, how: str) -> None:
+    """Of a thousand words within a moment the last one shows, also while a call keeps all threads of the worker
+    waiting, and after a kill."""
+    task = shared_place.start("say_and_be_busy", how=how)
+
+    if how == "busy":
+        task.until_message("at 999")
+        task.ask("abort")
+    end = task.end()
+
+    assert (end.status, end.message) == (("aborted", "Task aborted") if how == "busy" else ("failed", "at 999"))
+    assert end.progress is not None and end.progress.current == 1000
+
+
 def test_odd_progress_harms_nobody(shared_place: Place) -> None:
     """NaN, zero totals, overshoot and lone surrogates: the log stays valid, percentages between 0 and 100."""
     task = shared_place.start("odd_progress")

@@ -160,6 +160,17 @@ def say(ctx: TaskContext, times: int) -> None:
 
 
 @task
+def say_and_be_busy(ctx: TaskContext, how: str) -> None:
+    """Says much at once, and then nothing for a long time: in a call that lets no other thread run, or as one killed."""
+    for number in range(1000):
+        ctx.progress(number + 1, 1000)
+        ctx.message(f"at {number}")
+    if how == "killed":
+        os.kill(os.getpid(), signal.SIGKILL)
+    ctypes.PyDLL(None).sleep(600)
+
+
+@task
 def odd_progress(ctx: TaskContext) -> None:
     ctx.progress(float("nan"), 5)
     ctx.progress(1, 0)
