@@ -107,7 +107,7 @@ def test_one_who_is_killed_while_writing_leaves_a_whole_one(request: pytest.Fixt
 
 
 def test_what_somebody_else_wrote_there_is_no_news(request: pytest.FixtureRequest) -> None:
-    """A worker can write anywhere in its memory: what isn't as it should be is left alone, and a later word is heard."""
+    """A worker can write anywhere in its memory: what isn't as it should be is left alone; later words are heard."""
     slate = Slate()
     request.addfinalizer(slate.close)
     reader = _keeper_of(slate)

@@ -161,7 +161,7 @@ def say(ctx: TaskContext, times: int) -> None:
 
 @task
 def say_and_be_busy(ctx: TaskContext, how: str) -> None:
-    """Says much at once, and then nothing for a long time: in a call that lets no other thread run, or as one killed."""
+    """Says much at once, and then nothing for a long time: in a call that lets no other thread run, or killed."""
     for number in range(1000):
         ctx.progress(number + 1, 1000)
         ctx.message(f"at {number}")
