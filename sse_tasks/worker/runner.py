@@ -32,6 +32,7 @@ import tempfile
 import threading
 import time
 import traceback
+from collections import deque
 from collections.abc import Callable
 from os import _exit, getpid, write
 from pathlib import Path
@@ -73,12 +74,15 @@ class LastWord(NamedTuple):
 
 class Pipe:
     """The reports of this process to its keeper. Whole lines, from any thread, and from what the worker has forked:
-    once it has, all of them take turns by a lock on a file."""
+    once it has, all of them take turns by a lock on a file. What a signal's handler reports in the midst of a report
+    comes after it."""
 
     def __init__(self, fd: int, slate: Slate | None = None) -> None:
         self._line = Line(fd, writes=True)
         self._slate = slate
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
+        self._waiting: deque[memoryview] = deque()
+        self._is_writing = False
         self._shared_fd: int | None = None
         os.register_at_fork(before=self._share, after_in_child=self._stand_alone)
 
@@ -90,15 +94,26 @@ class Pipe:
                 self._shared_fd = out_of_the_way(fd)
 
     def _stand_alone(self) -> None:
-        self._lock = threading.Lock()  # a thread that isn't here may have held it
+        self._lock = threading.RLock()  # a thread that isn't here may have held it
+        self._waiting.clear()
+        self._is_writing = False
         self._slate = None  # its parent's
 
     def send(self, kind: str, body: str = "") -> None:
         # What the worker may have written there itself, in mid-line, must not take a report with it.
-        data = memoryview(f"\n{kind}{body}\n".encode("ascii"))
+        self._waiting.append(memoryview(f"\n{kind}{body}\n".encode("ascii")))
         with self._lock:
+            while self._waiting and not self._is_writing:
+                self._is_writing = True
+                try:
+                    self._write_next()
+                finally:
+                    self._is_writing = False
+
+    def _write_next(self) -> None:
+        if self._waiting:  # still: a handler may have come in between
             self._take_turn(fcntl.LOCK_EX)
-            self._line.write(data)
+            self._line.write(self._waiting.popleft())
             self._take_turn(fcntl.LOCK_UN)
 
     def _take_turn(self, operation: int) -> None:

@@ -42,34 +42,47 @@ class Slate:
         self._count = 0
         self._said: dict[str, Any] = {}
         self._rung_at = 0.0
-        self._writing = threading.Lock()
+        self._lock = threading.RLock()
+        self._is_new = self._is_writing = False
 
     def close(self) -> None:
         self._memory.close()
 
-    # -- the runner's side: from any of its threads, not from what it forks ---------------------------------------
+    # -- the runner's side: from any of its threads and handlers of signals, not from what it forks ----------------
 
     def say(self, progress: dict[str, Any] | None, message: str | None) -> bool:
         """Writes down what is said, beside what was said before of the other; whether the keeper has to be rung for."""
-        with self._writing:
+        rings = False
+        with self._lock:
             if progress is not None:
                 self._said["progress"] = progress
             if message is not None:
                 self._said["message"] = message
-            try:
-                text = _encode(self._said)
-            except UnicodeEncodeError:  # half a character
-                text = encode(self._said)[0].encode("ascii")
-            self._count += 1
-            place = _place(self._count)
-            _HEAD.pack_into(self._memory, place, self._count, len(text), crc32(text))
-            self._memory[place + _HEAD.size:place + _HEAD.size + len(text)] = text
-            _COUNT.pack_into(self._memory, 0, self._count)
-            now = monotonic()  # not before: it is written by now, however long that took
-            if now - self._rung_at < RING_SECONDS:
-                return False
-            self._rung_at = now
-            return True
+            self._is_new = True
+            while self._is_new and not self._is_writing:  # a handler leaves it to what it has interrupted
+                self._is_writing = True
+                self._is_new = False
+                try:
+                    rings |= self._write()
+                finally:
+                    self._is_writing = False
+        return rings
+
+    def _write(self) -> bool:
+        try:
+            text = _encode(self._said)
+        except UnicodeEncodeError:  # half a character
+            text = encode(self._said)[0].encode("ascii")
+        self._count += 1
+        place = _place(self._count)
+        _HEAD.pack_into(self._memory, place, self._count, len(text), crc32(text))
+        self._memory[place + _HEAD.size:place + _HEAD.size + len(text)] = text
+        _COUNT.pack_into(self._memory, 0, self._count)
+        now = monotonic()  # not before: it is written by now, however long that took
+        if now - self._rung_at < RING_SECONDS:
+            return False
+        self._rung_at = now
+        return True
 
     # -- the keeper's side ----------------------------------------------------------------------------------------
 

@@ -253,6 +253,17 @@ def test_what_was_said_last_is_seen_whatever_the_worker_does_then(shared_place: 
     assert end.progress is not None and end.progress.current == 1000
 
 
+def test_a_handler_may_speak_while_its_worker_speaks(shared_place: Place) -> None:
+    """A signal's handler that calls ctx in the midst of the worker's own call waits for nobody, and loses nothing."""
+    task = shared_place.start("say_from_a_handler", times=300)
+
+    end = task.end()
+
+    assert (end.status, end.message) == ("completed", "done"), task.output()
+    numbers = [item for item in map(json.loads, task.items()) if item != "in order"]
+    assert numbers == list(range(1, end.result + 1))
+
+
 def test_odd_progress_harms_nobody(shared_place: Place) -> None:
     """NaN, zero totals, overshoot and lone surrogates: the log stays valid, percentages between 0 and 100."""
     task = shared_place.start("odd_progress")

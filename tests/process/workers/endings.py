@@ -171,6 +171,27 @@ def say_and_be_busy(ctx: TaskContext, how: str) -> None:
 
 
 @task
+def say_from_a_handler(ctx: TaskContext, times: int) -> int:
+    """Calls of ctx in the midst of calls of ctx, as a worker's own timer makes them."""
+    calls = []
+
+    def handle(*_: object) -> None:
+        calls.append(len(calls))
+        ctx.message(f"call {len(calls)}")
+        ctx.emit(len(calls))
+        signal.setitimer(signal.ITIMER_REAL, 0.0003)  # once more, but never in the midst of itself
+
+    signal.signal(signal.SIGALRM, handle)
+    signal.setitimer(signal.ITIMER_REAL, 0.0003)
+    while len(calls) < times:
+        ctx.progress(len(calls), times)
+        ctx.emit("in order")
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    ctx.message("done")
+    return len(calls)
+
+
+@task
 def odd_progress(ctx: TaskContext) -> None:
     ctx.progress(float("nan"), 5)
     ctx.progress(1, 0)
