@@ -12,6 +12,7 @@ import msgspec
 
 from .errors import TaskTypeNotFoundError
 from .hosts.local import LocalHost, is_own, own_folder
+from .importing import refuse_while_importing
 from .registry import Registry, merge
 from .types import TaskTypeInfo, is_task_type
 
@@ -48,7 +49,8 @@ class TaskTypes:
         return known[name]
 
     def known(self, interpreter: str, folders: Sequence[Path]) -> dict[str, TaskTypeInfo]:
-        """By name. Only what has changed is asked for again."""
+        """By name. Only what has changed is asked for again. Raises WorkersUnavailableError, WorkerDefinitionError."""
+        refuse_while_importing()
         with self._lock:
             listed = {path: _stamp(path) for path in Registry(folders).files()}
             stamps = {path: stamp for path, stamp in listed.items() if stamp is not None}  # the others have just gone

@@ -99,6 +99,10 @@ class Task(traitlets.HasTraits):
         info = self.info
         return "<Task, not started>" if info is None else f"<Task {plain_text(info).splitlines()[0]}>"
 
+    def __reduce__(self) -> tuple[Callable[[str | None], Task], tuple[str | None]]:
+        """In another process it is a handle of the same task, without callbacks and observers."""
+        return _attached, (self._task_id,)
+
     # -- starting ------------------------------------------------------------------------------------------------
 
     def start(self, task_type: str, input: Any = None, /, **fields: Any) -> Task:
@@ -370,6 +374,10 @@ class Task(traitlets.HasTraits):
 
     def _folder(self) -> TaskFolder:
         return self._manager.folder(self._id())
+
+
+def _attached(task_id: str | None) -> Task:
+    return Task() if task_id is None else Task().attach(task_id)
 
 
 def _input(whole: Any, fields: Mapping[str, Any]) -> dict[str, Any]:

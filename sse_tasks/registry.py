@@ -26,6 +26,7 @@ import msgspec
 
 from .conversion import FaultsError, to_json
 from .errors import InvalidInputError, WorkerDefinitionError, WorkerLoadError, near_names
+from .importing import importing
 from .schema_check import field_faults, key_faults, options_of
 from .schemas import InvalidOutputError, Shape, context_parameter, input_shape, item_schema, output_shape
 from .types import TaskTypeInfo, is_task_type
@@ -301,7 +302,7 @@ def describe_file(path: Path | str) -> list[TaskTypeInfo]:
 def describe_entry_point(name: str, module: str) -> list[TaskTypeInfo]:
     """The task types of an installed module, likewise; ``name`` stands for it if it can't be imported."""
     try:
-        workers = _workers_of(importlib.import_module(module))
+        workers = _workers_of(_import_module(module))
     except BaseException as error:
         return [TaskTypeInfo(name=fit_name(name), source=module, error=_cause(error))]
     return [worker.info(module) for worker in workers]
@@ -316,7 +317,7 @@ def load_worker(ref: Mapping[str, str], task_type: str) -> Worker[..., Any]:
             case "file":
                 workers = _workers_of(_import_file(Path(source)))
             case "module":
-                workers = _workers_of(importlib.import_module(source))
+                workers = _workers_of(_import_module(source))
             case "pickle":
                 workers = [_unpickled(Path(source), task_type)]
             case _:
@@ -333,7 +334,7 @@ def load_worker(ref: Mapping[str, str], task_type: str) -> Worker[..., Any]:
 
 
 def _import_file(path: Path) -> types.ModuleType:
-    """Run a worker file as a module of a name of its own, its folder first on ``sys.path`` for its siblings.
+    """Run a worker file as a module, its folder first on ``sys.path`` for its siblings.
 
     Compiled from the source each time: the bytecode cache tells versions apart by size and whole seconds only, and
     an edited file has to count at once.
@@ -341,8 +342,7 @@ def _import_file(path: Path) -> types.ModuleType:
     folder = str(path.parent)
     if sys.path[:1] != [folder]:
         sys.path.insert(0, folder)
-    digest = hashlib.blake2b(str(path).encode("utf-8", "surrogateescape"), digest_size=6).hexdigest()
-    name = f"sse_tasks_worker_{re.sub(r'[^0-9a-zA-Z]', '_', path.stem)}_{digest}"
+    name = _module_name(path)
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None:
         raise ImportError(f"{path} is no Python file")
@@ -350,11 +350,28 @@ def _import_file(path: Path) -> types.ModuleType:
     code = compile(path.read_bytes(), str(path), "exec", dont_inherit=True)
     sys.modules[name] = module  # before it runs: dataclasses and annotations look themselves up there
     try:
-        exec(code, module.__dict__)
+        with importing():
+            exec(code, module.__dict__)
     except BaseException:  # whatever it was goes on: only the half-made module is taken back
         del sys.modules[name]
         raise
     return module
+
+
+def _import_module(name: str) -> types.ModuleType:
+    with importing():
+        return importlib.import_module(name)
+
+
+def _module_name(path: Path) -> str:
+    """The file's own name where that is free and ``import`` finds the file by it, as do the processes that
+    ``multiprocessing`` spawns: what they are to run is sent by its module's name. Else one that nobody has."""
+    if "." not in path.stem and path.stem not in sys.modules:
+        found = importlib.util.find_spec(path.stem)
+        if found is not None and found.origin == str(path):
+            return path.stem
+    digest = hashlib.blake2b(str(path).encode("utf-8", "surrogateescape"), digest_size=6).hexdigest()
+    return f"sse_tasks_worker_{re.sub(r'[^0-9a-zA-Z]', '_', path.stem)}_{digest}"
 
 
 def _workers_of(module: types.ModuleType) -> list[Worker[..., Any]]:
@@ -374,7 +391,7 @@ def _is_of_sibling(worker: Worker[..., Any], path: Path) -> bool:
 def _unpickled(path: Path, task_type: str) -> Worker[..., Any]:
     import cloudpickle
 
-    with path.open("rb") as file:
+    with path.open("rb") as file, importing():
         loaded = cloudpickle.load(file)
     return loaded if isinstance(loaded, Worker) else Worker(loaded, task_type)
 

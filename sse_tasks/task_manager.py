@@ -11,6 +11,7 @@ import shutil
 import sys
 import threading
 import time
+import weakref
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -35,6 +36,7 @@ from .errors import (
 )
 from .folder import TaskFolder, is_controllable
 from .hosts.local import LocalHost
+from .importing import refuse_while_importing
 from .index import TaskIndex
 from .queue import Queue
 from .registry import validate_input, worker_ref
@@ -66,17 +68,22 @@ class TaskManager(TaskSettings):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        self._clock = SteadyClock(self.root / "clock")
+        self._closing = False
+        self._begin()
+        _managers.add(self)
+
+    def _begin(self) -> None:
+        """Makes all that has threads or locks; in a forked process anew, where the parent's are not."""
         self._host = LocalHost(self.root, self._runtime, cast(StartMethod, self.start_method))
         self._queue = Queue(self.root)
         self._index = TaskIndex(self.root, self._host, self._queue)
         self._types = TaskTypes(self._host)
         self._claims = Claims(self.root / "claims")
         self._stamp = Stamp(self.root / "pruned")
-        self._clock = SteadyClock(self.root / "clock")
         self._watches: dict[asyncio.AbstractEventLoop | None, Watch] = {}
         self._followed: Counter[str] = Counter()
         self._lock = threading.Lock()
-        self._closing = False
         self._askers = 0
 
     def close(self) -> None:
@@ -213,6 +220,7 @@ class TaskManager(TaskSettings):
         return restarted
 
     def _launch(self, spec: TaskSpec, **options: Any) -> TaskInfo:
+        refuse_while_importing()
         self._make_folders()  # they may have been removed
         self._check_room()
         self._host.start(spec, dict(os.environ), **options)
@@ -402,7 +410,7 @@ class TaskManager(TaskSettings):
             with self._lock:
                 if task_id is not None:
                     self._followed -= Counter([task_id])
-                if watch.discard(task_id, callback) and self._watches.get(loop) is watch:
+                if self._watches.get(loop) is watch and watch.discard(task_id, callback):
                     del self._watches[loop]
                     watch.close()
 
@@ -414,6 +422,20 @@ class TaskManager(TaskSettings):
         log = folder.log_size()
         return (log, folder.output_size(), folder.items_size(), folder.metrics_size()) if log else ()
 
+
+_managers: weakref.WeakSet[TaskManager] = weakref.WeakSet()
+_inherited: list[object] = []  # what a forked process has of its parent's: to drop it would be to close it
+
+
+def _begin_in_fork() -> None:
+    global _default_lock
+    _default_lock = threading.Lock()
+    for manager in tuple(_managers):
+        _inherited.append((manager._host, manager._watches))
+        manager._begin()
+
+
+os.register_at_fork(after_in_child=_begin_in_fork)
 
 _default: TaskManager | None = None
 _default_lock = threading.Lock()

@@ -27,6 +27,7 @@ from .open_answers import OpenAnswers
 from .overview import Overview
 from .page import PAGE_ROUTES, announce_root
 from .records import OPEN_STREAMS, Records
+from .slow_calls import SlowCalls
 from .tails import Tails
 
 __all__ = ["SseTasksApp"]
@@ -94,6 +95,7 @@ class SseTasksApp(ExtensionApp):
 
     def initialize_settings(self) -> None:
         self.open_answers = OpenAnswers()
+        self.slow_calls = SlowCalls()
         OPEN_STREAMS.set_function(lambda: len(self.open_answers))
         self.records = Records(self.settings["event_logger"])
         self._live_tasks = 0

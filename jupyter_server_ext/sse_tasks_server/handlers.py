@@ -96,7 +96,8 @@ class StartingHandler(TasksApiHandler):
         deadline = time.monotonic() + _CLAIM_SECONDS
         while True:
             try:
-                return await asyncio.to_thread(make, *arguments, **options, idempotency_key=key, patience=0.0)
+                return await self.tasks_app.slow_calls.run(make, *arguments, **options, idempotency_key=key,
+                                                           patience=0.0)
             except StartInProgressError:
                 if time.monotonic() > deadline:
                     raise
@@ -110,7 +111,7 @@ class TaskTypesHandler(TasksApiHandler):
     @authorized(action="read", resource="tasks")
     async def get(self) -> None:
         self.only_parameters(["interpreter"])
-        types = await asyncio.to_thread(self.manager.task_types, self.interpreter())
+        types = await self.tasks_app.slow_calls.run(self.manager.task_types, self.interpreter())
         self.answer({"taskTypes": types})
 
     head = get

@@ -6,6 +6,7 @@ import asyncio
 import datetime
 import gc
 import math
+import pickle
 import threading
 import time
 import weakref
@@ -102,6 +103,16 @@ def test_results_and_items_are_what_they_were_in_python() -> None:
     assert result["when"] == datetime.date(2026, 1, 2) and result["big"] == 1 << 70
     nan, one, big = t.items()
     assert math.isnan(nan["n"]) and one == {"n": 1} and big == {"n": 1 << 70}
+
+
+def test_a_handle_goes_to_another_process() -> None:
+    """Pickled, it is a handle of the same task; one that has started nothing is again such a one."""
+    t = start_task("steps")
+    t.wait()
+
+    copies = pickle.loads(pickle.dumps([t, use_task()]))
+
+    assert [copy.task_id for copy in copies] == [t.task_id, None] and copies[0].result == t.result
 
 
 def test_artifacts_are_paths_and_output_is_text() -> None:

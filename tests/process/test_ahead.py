@@ -82,7 +82,7 @@ def test_a_spare_has_no_other_worker_in_it(place: Place) -> None:
     wait_for("a spare", spares)
     result = place.start("looks-around").end().result
 
-    assert result == {"modules": 1, "first_on_path": "workers", "has_loop": False}
+    assert result == {"modules": ["forking"], "first_on_path": "workers", "has_loop": False}
 
 
 def test_the_names_of_the_killed_are_swept_away(place: Place) -> None:

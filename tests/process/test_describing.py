@@ -27,6 +27,7 @@ BAD = {
     "crashing": ("import ctypes; ctypes.string_at(0)", "SIGSEGV"),
     "closing": ("import os; os.closerange(3, 256)", "exited with status 1"),
     "group": ("import os; os.killpg(0, 9)", "SIGKILL"),
+    "starting": ("from sse_tasks import start_task; start_task('good')", "can't start tasks while it is imported"),
 }
 
 

@@ -33,6 +33,13 @@ def test_forked_children_may_report(shared_place: Place, size: int) -> None:
         (number, turn, size) for number in (0, 1, 2, 9) for turn in range(5)}
 
 
+def test_spawned_children_know_the_workers_functions(shared_place: Place) -> None:
+    """What a worker file defines can run in the new interpreters that multiprocessing starts."""
+    task = shared_place.start("spawns")
+
+    assert (task.end(60).result, task.output()) == (0, "from a new interpreter\n")
+
+
 @pytest.mark.parametrize("name", ["thread-reports", "child-coroutine-reports"])
 def test_an_abort_reaches_the_workers_main_part(place: Place, name: str) -> None:
     """Whoever calls ctx first, a helper thread or a child coroutine: the worker itself is interrupted and cleans up."""

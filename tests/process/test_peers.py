@@ -156,7 +156,7 @@ def test_many_at_once_all_run_once(place: Place) -> None:
     check_slots(place)
 
 
-@pytest.mark.parametrize("limits", [(64, 4096), (80, 80)], ids=["soft", "hard"])
+@pytest.mark.parametrize("limits", [(48, 4096), (64, 64)], ids=["soft", "hard"])
 def test_more_may_wait_than_a_process_has_descriptors(
         place: Place, peer: Callable[..., Peer], limits: tuple[int, int]) -> None:
     """With too few of them some wait outside, and all run in the end; a worker has the limit of its starter."""
@@ -236,6 +236,28 @@ async def test_watching_finds_what_has_died_without_a_word(place: Place, on_a_lo
     await asyncio.to_thread(wait_for, "the follower to hear", lambda: task.task_id in heard)
     stop()
     assert processes_of(task.task_id) == []
+
+
+@pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
+def test_a_forked_process_follows_by_itself(place: Place) -> None:
+    """A process that was forked while its parent followed something starts tasks and hears of them, as any other."""
+    manager = place.manager()
+    parents: list[str] = []
+    stop = manager.watch(parents.append)
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            heard = threading.Event()
+            manager.watch(lambda _: heard.set())
+            manager.start("add", {"a": 1})
+            status = 0 if heard.wait(30) else 2
+        finally:
+            os._exit(status)
+
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    wait_for("the parent to hear, too", lambda: parents)
+    stop()
 
 
 def test_a_followers_fault_is_its_own(place: Place) -> None:

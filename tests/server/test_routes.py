@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from sse_tasks.types import is_task_id
@@ -154,6 +157,31 @@ async def test_task_types(call, app, tmp_path):
     assert types["echo"]["output"]["type"] == "object"
     assert types["echo"]["source"].endswith("server_tests.py")
     assert "SyntaxError" in types["cannot-load"]["error"] and "input" not in types["cannot-load"]
+
+
+async def test_a_slow_worker_file_holds_up_no_list(call, app, tmp_path):
+    """While what can be started is asked for, lists are answered; and the server's end waits for no such question."""
+    os.mkfifo(tmp_path / "gate")
+    (tmp_path / "slow-to-import.py").write_text(f"open({str(tmp_path / 'gate')!r}).read()")
+    app.manager.worker_folders = [str(tmp_path)]
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
+    asked = [asyncio.create_task(call(*one)) for one in (("GET", "task-types"), ("POST", "tasks/echo"))]
+    gate = await until(lambda: _opened(tmp_path / "gate"), "the import")
+
+    listed = await call("GET", "tasks")
+    waiting = [thread.daemon for thread in threading.enumerate() if thread.name == "sse-tasks-slow-call"]
+
+    assert (listed.status, [one.done() for one in asked], waiting) == (200, [False, False], [True, True])
+    os.close(gate)
+    assert [answer.status for answer in await asyncio.gather(*asked)] == [200, 201]
+
+
+def _opened(fifo):
+    """A descriptor for writing, once somebody reads."""
+    try:
+        return os.open(fifo, os.O_WRONLY | os.O_NONBLOCK)
+    except OSError:
+        return None
 
 
 async def test_forget(call, start, ended):

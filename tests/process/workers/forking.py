@@ -14,6 +14,7 @@ import threading
 import time
 
 from sse_tasks import AsyncTaskContext, TaskContext, task
+from sse_tasks.registry import Worker
 
 
 @task
@@ -44,6 +45,18 @@ def _report(ctx: TaskContext, number: int, size: int) -> None:
     for turn in range(5):
         ctx.progress(turn, 5, "z" * 1000)
         ctx.emit({"number": number, "turn": turn, "text": "y" * size})
+
+
+@task
+def spawns(ctx: TaskContext) -> int | None:
+    child = multiprocessing.get_context("spawn").Process(target=_greet)
+    child.start()
+    child.join()
+    return child.exitcode
+
+
+def _greet() -> None:
+    print("from a new interpreter")
 
 
 @task
@@ -135,7 +148,8 @@ def looks_around() -> dict[str, object]:
         has_loop = True
     except RuntimeError:
         has_loop = False
-    return {"modules": len([name for name in sys.modules if name.startswith("sse_tasks_worker_")]),
+    return {"modules": [name for name, module in sys.modules.copy().items()
+                        if any(isinstance(value, Worker) for value in vars(module).values())],
             "first_on_path": os.path.basename(sys.path[0]), "has_loop": has_loop}
 
 
