@@ -161,6 +161,7 @@ def choose_runtime_dir(data_dir: Path, wanted: str = "") -> Path:
     name = hashlib.sha256(os.fsencode(os.path.realpath(data_dir))).hexdigest()[:8]
     base = wanted or (os.path.join(os.environ["XDG_RUNTIME_DIR"], "sse-tasks") if os.environ.get("XDG_RUNTIME_DIR")
                       else os.path.join(tempfile.gettempdir(), f"sse-tasks-{os.getuid()}"))
+    base = os.path.abspath(os.path.expanduser(base))  # forkservers have another current folder
     chosen = Path(base) / name
     if len(os.fsencode(chosen)) > _MAX_PATH_BYTES - 30 or not (_make_private(Path(base)) and _make_private(chosen)):
         try:

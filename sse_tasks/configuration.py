@@ -8,10 +8,18 @@ __all__ = ["load_config"]
 
 
 def load_config() -> Any:
-    """What ``jupyter_sse_tasks_config.py`` and ``.json`` on Jupyter's config path say, the user's own last."""
+    """What ``jupyter_sse_tasks_config.py`` and ``.json`` on Jupyter's config path say, the user's own last.
+
+    Raises ConfigLoaderError, with the file's name, where one can't be read.
+    """
     from jupyter_core.paths import jupyter_config_path
     from traitlets.config import Config
-    from traitlets.config.loader import ConfigFileNotFound, JSONFileConfigLoader, PyFileConfigLoader
+    from traitlets.config.loader import (
+        ConfigFileNotFound,
+        ConfigLoaderError,
+        JSONFileConfigLoader,
+        PyFileConfigLoader,
+    )
 
     config = Config()
     for folder in reversed(jupyter_config_path()):
@@ -21,4 +29,7 @@ def load_config() -> Any:
                 config.merge(loader.load_config())
             except ConfigFileNotFound:
                 continue
+            except Exception as error:  # whatever a person has written there
+                raise ConfigLoaderError(
+                    f"{loader.full_filename} can't be read: {type(error).__name__}: {error}") from error
     return config

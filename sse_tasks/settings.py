@@ -83,8 +83,8 @@ class TaskSettings(Configurable):
 
     def _make_folders(self) -> None:
         try:
-            for name in _FOLDERS:
-                (self.root / name).mkdir(mode=0o700, parents=True, exist_ok=True)
+            for folder in (self.root, *(self.root / name for name in _FOLDERS)):  # "parents" don't get this mode
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             raise StorageError(self.root, error.strerror or str(error)) from error
 

@@ -130,7 +130,9 @@ class TasksApiHandler(APIHandler):
         if not (_WHOLE if integer else _NUMBER).fullmatch(text):  # float() and int() take more: 1_0, other digits
             raise BadParameterError(name, f"must be a{' whole' if integer else ''} number, not {text!r}.")
         value = float(text)
-        if not math.isfinite(value) or value < least:
+        if value == math.inf:
+            raise BadParameterError(name, f"{text} is too large.")
+        if value < least:
             raise BadParameterError(name, f"must be {least:g} or more, not {text}.")
         return value
 

@@ -43,7 +43,7 @@ _PAGE = """<!doctype html>
 </head>
 <body class="sse-tasks-Page" data-base-url="{base_url}" data-root="{root}" data-notebooks="{notebooks}">
 <main class="sse-tasks-Page-main"></main>
-<noscript>This page needs JavaScript. <code>sse-tasks list</code> in a shell shows the same tasks.</noscript>
+<noscript>This page needs JavaScript. <code>%tasks</code> in a notebook shows the same tasks.</noscript>
 </body>
 </html>
 """

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from sse_tasks.bell import Bell, Listener, choose_runtime_dir
+from sse_tasks.settings import TaskSettings
 
 
 @pytest.fixture
@@ -132,6 +133,28 @@ def test_all_of_one_data_folder_use_the_folder_that_the_first_has_chosen(folder:
 
     assert first == second and first.parent == folder / "a"
     assert stat.S_IMODE(os.stat(first).st_mode) == 0o700
+
+
+def test_a_wanted_folder_is_the_same_wherever_a_process_stands(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that is given relatively, or to the home, is written down whole: forkservers have another current folder."""
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("HOME", str(folder / "home"))
+    (folder / "home").mkdir()
+
+    for wanted, where in (("here", folder / "here"), ("~/sockets", folder / "home/sockets")):
+        (folder / "runtime").unlink(missing_ok=True)
+        assert choose_runtime_dir(folder, wanted).parent == where
+
+
+def test_a_new_data_folder_is_its_users_alone(folder: Path) -> None:
+    """Whatever the umask lets through: who could put a task there could have it run."""
+    before = os.umask(0)
+    try:
+        TaskSettings(data_dir=str(folder / "data"), runtime_dir=str(folder / "r"))
+    finally:
+        os.umask(before)
+
+    assert {stat.S_IMODE(os.stat(path).st_mode) for path in (folder / "data", *(folder / "data").glob("*/"))} == {0o700}
 
 
 def test_two_data_folders_never_share_sockets(folder: Path) -> None:
