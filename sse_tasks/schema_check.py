@@ -306,7 +306,9 @@ def _text_faults(schema: Mapping[str, Any], value: str, path: str) -> Iterator[F
     yield from _size_faults(schema, len(value), path, ("minLength", "maxLength"), "characters")
     pattern = schema.get("pattern")
     if pattern is not None and _matches(pattern, value) is False:
-        yield _fault(path, f"must match {pattern}, not be {shown(value)}")
+        examples = schema.get("examples")  # they say more to a person
+        wanted = f"be like {examples[0]}, not" if isinstance(examples, list) and examples else f"match {pattern}, not be"
+        yield _fault(path, f"must {wanted} {shown(value)}")
 
 
 def _matches(pattern: str, value: str) -> bool | None:

@@ -62,7 +62,8 @@ def static_html(info: TaskInfo) -> str:
     rows = [
         f'<div style="display:flex;gap:8px;align-items:baseline"><b>{escaped(info.name or info.task_type)}</b>'
         f'<code style="{quiet};background:none;flex:1 1 auto">{escaped(info.task_type if info.name else info.task_id)}'
-        f'</code><span style="color:{color};font-weight:600">{status_word(info.status)}</span></div>',
+        f'</code><span style="color:{color};font-weight:600;white-space:nowrap">{status_word(info.status)}</span>'
+        '</div>',
     ]
     if percentage is not None:
         rows.append(
@@ -87,7 +88,8 @@ def static_html(info: TaskInfo) -> str:
         )
     return (
         f'<div style="max-width:760px;margin:4px 2px;padding:8px 12px 9px 13px;font:13px/1.4 system-ui,sans-serif;'
-        f"border:1px solid rgba(128,128,128,0.4);border-left:3px solid {color};border-radius:6px\">"
+        f"overflow-wrap:anywhere;border:1px solid rgba(128,128,128,0.4);border-left:3px solid {color};"
+        f'border-radius:6px">'
         f"{''.join(rows)}</div>"
     )
 

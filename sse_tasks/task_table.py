@@ -17,7 +17,8 @@ _FEW = 20
 """Rows without ``--all``."""
 _MANY = 1000
 _COLUMNS = ("Task", "Type", "Status", "Progress", "Message", "Started (UTC)")
-_MESSAGE_CHARACTERS = 80
+_LONGEST_CELL = 80
+"""Characters of a name or a message."""
 
 _live: TaskTable | None = None
 """The one table of this process that still moves: a new one takes over."""
@@ -70,14 +71,15 @@ def html_table(infos: Sequence[TaskInfo], is_more: bool = False) -> str:
     """The table without script and with inline styles only; what tasks say is escaped."""
     if not infos:
         return "<div>There are no such tasks.</div>"
-    cell = 'style="text-align:left;padding:3px 10px 3px 0;vertical-align:top"'
+    style = "text-align:left;padding:3px 10px 3px 0;vertical-align:top"
+    cell, written = f'style="{style}"', f'style="{style};overflow-wrap:anywhere"'
     head = "".join(f"<th {cell}>{column}</th>" for column in _COLUMNS)
     rows = []
     for info in infos:
         task, kind, status, progress, message, started = map(escaped, _row(info))
         status = f'<span style="color:{STATUS_COLORS[info.status]};font-weight:600">{status}</span>'
-        values = (f"<code>{task}</code>", kind, status, progress, message, started)
-        rows.append("<tr>" + "".join(f"<td {cell}>{value}</td>" for value in values) + "</tr>")
+        rows.append(f"<tr><td {cell}><code>{task}</code></td><td {written}>{kind}</td><td {cell}>{status}</td>"
+                    f"<td {cell}>{progress}</td><td {written}>{message}</td><td {cell}>{started}</td></tr>")
     more = "<div>There are more: %tasks --all.</div>" if is_more else ""
     return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>{more}"
 
@@ -93,13 +95,17 @@ def text_table(infos: Sequence[TaskInfo], is_more: bool = False) -> str:
 
 
 def _row(info: TaskInfo) -> tuple[str, ...]:
-    kind = f"{info.name} ({info.task_type})" if info.name else info.task_type
+    kind = f"{_cut(info.name)} ({info.task_type})" if info.name else info.task_type
     status = status_word(info.status) + (f", asked to {info.requested}" if info.requested else "")
-    words = " ".join((info.error or message_of(info)).split())
-    message = words if len(words) <= _MESSAGE_CHARACTERS else words[:_MESSAGE_CHARACTERS - 1] + "…"
+    message = _cut(info.error or message_of(info))
     started = (info.started_at or "")[:19].replace("T", " ")
     progress = attempt_of(info) if info.status in ENDED else figures(info)
     return info.task_id, kind, status, progress, message, started
+
+
+def _cut(text: str) -> str:
+    words = " ".join(text.split())
+    return words if len(words) <= _LONGEST_CELL else words[:_LONGEST_CELL - 1] + "…"
 
 
 def _any_live(infos: Sequence[TaskInfo]) -> bool:

@@ -7,7 +7,8 @@ import { lossOf } from './task_words.js';
 export function lossOfAll(tasks, now) {
   const losses = tasks.map((task) => lossOf(task, workedSeconds(task, now), now)).filter(Boolean);
   if (!losses.length || tasks.length === 1) return losses[0] ?? '';
-  return `${countOf(losses.length)} of ${tasks.length.toLocaleString()} would lose work that no checkpoint holds.`;
+  const which = losses.length === tasks.length ? 'All' : `${losses.length.toLocaleString()} of`;
+  return `${which} ${countOf(tasks.length)} would lose work that no checkpoint holds.`;
 }
 
 /** `ask(text, tasks, onAnswer)` tells `onAnswer` whether they are to be aborted. The focus is on what loses nothing. */

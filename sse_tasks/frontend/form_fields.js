@@ -4,7 +4,7 @@
 // message}] (what is missing counts only in the end), fill(value) → whether it can show it, and hear(faults), which shows
 // those that are its own.
 import { LONG_LIST, choiceSearch } from './choice_search.js';
-import { childPath, countedOf, faultOf, optionsOf, resolved } from './schema_check.js';
+import { childPath, countedOf, faultOf, formatWords, optionsOf, resolved } from './schema_check.js';
 import { element, write } from './elements.js';
 
 const NUMBER = /^[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?$/;
@@ -122,7 +122,7 @@ function controlOf({ kind, schema, isNullable }, { id, root, isRequired, standar
   if (kind === 'lines') {
     const items = optionsOf(schema.items, root)[0];
     const parse = (line) => (items.type === 'string' ? line : asNumber(line));
-    return text(element('textarea', 'Form-input', { ...attributes, placeholder: placeholder === '[]' ? '' : placeholder, rows: '2' }),
+    return text(element('textarea', 'Form-input', { ...attributes, placeholder: Array.isArray(standard) ? standard.join('\n') : placeholder, rows: '2' }),
       (given) => given.split('\n').map((line) => line.trim()).filter(Boolean).map(parse),
       (value) => {
         if (!Array.isArray(value) || !value.length) return undefined;
@@ -150,7 +150,9 @@ function helpOf(kind, schema, value) {
   if (kind === 'number') words.push(rangeOf(value));
   if (kind === 'choice' && value.enum.length > LONG_LIST) words.push(`One of ${countedOf(value.enum)}: type a part of it`);
   if (kind === 'lines') words.push('One a line.');
-  if (kind === 'json') words.push(`As JSON: ${value.type === 'array' ? '[…]' : value.type === 'object' ? '{"name": …}' : '…'}`);
+  if (kind === 'text' && value.format !== 'date') words.push(formatWords(value.format) ?? (value.examples?.length ? `Like ${value.examples[0]}` : ''));
+  if (kind === 'text' && value.format === 'date' && schema.default) words.push(`Default: ${schema.default}`); // no placeholder there
+  if (kind === 'json') words.push({ array: 'As JSON: […]', object: 'As JSON: {"name": …}' }[value.type] ?? 'As JSON');
   return words.filter(Boolean).map((part) => part.replace(/\.?$/, '.')).map((part) => part.charAt(0).toUpperCase() + part.slice(1)).join(' ');
 }
 
@@ -178,6 +180,7 @@ function makeField(name, given, root, path, isRequired, within) {
     node, path, read, fill,
     faults(isFinal) {
       const value = read();
+      if (control.validity.badInput) return [{ path, message: 'is no whole date' }]; // the browser gives nothing of it
       if (value === undefined) return isRequired && isFinal ? [{ path, message: 'is missing' }] : [];
       if (value instanceof Error) return [{ path, message: `is no JSON: ${value.message}` }];
       const fault = faultOf(schema, value, root, path);
@@ -187,7 +190,7 @@ function makeField(name, given, root, path, isRequired, within) {
     },
     hear(faults) {
       const own = faults.filter((fault) => fault.path === path || fault.path.startsWith(`${path}.`) || fault.path.startsWith(`${path}[`));
-      write(wrong, own.map((fault) => sentence(fault, path)).join(' '));
+      write(wrong, own.map((fault) => sentence(fault, path, shape.kind === 'lines' ? control.value : undefined)).join(' '));
       control.setAttribute('aria-invalid', String(own.length > 0));
       node.classList.toggle('sse-mod-wrong', own.length > 0);
       return own;
@@ -196,13 +199,22 @@ function makeField(name, given, root, path, isRequired, within) {
   };
 }
 
-/** A fault beside its field: "Must be at least 1, not 0.", and which line where it is one of several. */
-function sentence({ path, message }, own) {
-  const rest = path.slice(own.length);
-  const line = /^\[(\d+)\]$/.exec(rest);
-  const where = line ? `line ${Number(line[1]) + 1} ` : rest ? `${rest.replace(/^\./, '')} ` : '';
-  const text = `${where}${message}`;
-  return text.charAt(0).toUpperCase() + text.slice(1) + (/[.?!]$/.test(text) ? '' : '.');
+/** The number of the line that has the value of that index: empty lines have none. @param {string} text */
+function lineOf(text, index) {
+  return text.split('\n').flatMap((line, at) => (line.trim() ? [at + 1] : []))[index];
+}
+
+/**
+ * A fault beside its field: "Must be at least 1, not 0.", and which line of `lines`, item or inner name where it is one of
+ * several.
+ */
+function sentence({ path, message }, own, lines = undefined) {
+  const rest = path.slice(own.length).replace(/^\./, '');
+  const index = /^\[(\d+)\]$/.exec(rest)?.[1];
+  const item = lines === undefined ? `Item ${Number(index) + 1}` : `Line ${lineOf(lines, Number(index))}`;
+  const where = index ? item : rest; // a name is written as it is
+  const text = where ? `${where} ${message}` : message.charAt(0).toUpperCase() + message.slice(1);
+  return text + (/[.?!]$/.test(text) ? '' : '.');
 }
 
 function makeGroup(name, outer, schema, root, path, isRequired, within) {

@@ -3,7 +3,7 @@ import { LineSplitter, PartFollower, readWhole } from './part_follower.js';
 import { Section, actionButton, save, savedName } from './section.js';
 import { csvOf, jsonOf, rowOf, shortCellText } from './item_rows.js';
 import { formatNumber } from './figures.js';
-import { make, setText } from './task_card.js';
+import { WRITTEN, make, setText } from './task_card.js';
 
 const FIRST_COLUMNS = 6;
 const SHOWN_ROWS = 50;
@@ -136,7 +136,7 @@ export function itemsSection(host) {
     place.textContent = number === undefined ? '' : formatNumber(number);
     line.append(place, ...columns.map((name) => {
       const value = Object.hasOwn(cells, name) ? cells[name] : undefined;
-      const cell = document.createElement('td');
+      const cell = make('td', undefined, WRITTEN);
       cell.textContent = shortCellText(value); // as it is, not in the locale: a year or an id is no amount
       if (typeof value === 'number') cell.className = 'sse-mod-number';
       if (cell.textContent.length > 24) cell.title = cell.textContent;

@@ -1,10 +1,8 @@
 // Tasks that live, in JupyterLab's "Running Terminals and Kernels"; shutting one down there is aborting it.
 import { connectHub } from './hub.js';
 import { SHOW, taskIcon } from './lab_panel.js';
-import { watchLive } from './live_tasks.js';
+import { LIVE_WORDS, watchLive } from './live_tasks.js';
 import { titleOf } from './task_row.js';
-
-const STATES = { idle: 'waiting', running: 'running', paused: 'paused' };
 
 export const runningIntegration = {
   id: 'running',
@@ -21,8 +19,8 @@ export const runningIntegration = {
       name: 'Tasks',
       running: () => [...live.values()].reverse().map((task) => ({
         label: () => titleOf(task),
-        labelTitle: () => `${task.taskType} ${task.taskId}, ${STATES[task.status]}`,
-        detail: () => STATES[task.status],
+        labelTitle: () => `${task.taskType} ${task.taskId}, ${LIVE_WORDS[task.status]}`,
+        detail: () => LIVE_WORDS[task.status],
         icon: () => icon,
         open: () => app.commands.execute(SHOW, { taskId: task.taskId, taskType: task.taskType }),
         shutdown: () => hub.ask(task.taskType, task.taskId, 'abort'),

@@ -1,8 +1,8 @@
-// JupyterLab's status bar: how many tasks run and wait. It isn't there while none does.
+// JupyterLab's status bar: how many tasks run, are paused and wait. It isn't there while none does.
 import { connectHub } from './hub.js';
 import { SHOW } from './lab_panel.js';
 import { countOf, element, write } from './elements.js';
-import { countRunning, watchLive } from './live_tasks.js';
+import { LIVE_WORDS, countOfStatus, watchLive } from './live_tasks.js';
 
 export const statusIntegration = {
   id: 'status',
@@ -21,9 +21,8 @@ export const statusIntegration = {
     item.node.append(button);
     item.hide();
     watchLive(hub, (live) => {
-      const running = countRunning(live);
-      const others = live.size - running;
-      const words = [running ? `${countOf(running)} running` : '', others ? `${running ? others : countOf(others)} waiting` : ''].filter(Boolean).join(', ');
+      const counts = Object.entries(LIVE_WORDS).map(([status, word]) => ({ count: countOfStatus(live, status), word })).filter(({ count }) => count);
+      const words = counts.map(({ count, word }, index) => `${index ? count.toLocaleString() : countOf(count)} ${word}`).join(', ');
       write(button, words);
       button.title = words ? `${words}: show all` : '';
       if (live.size) item.show();

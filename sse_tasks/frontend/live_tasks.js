@@ -1,6 +1,8 @@
 // The tasks that have not ended, for who only counts or names them.
 
-export const LIVE = new Set(['idle', 'running', 'paused']);
+/** The words for their states, what runs first. @type {Record<string, string>} */
+export const LIVE_WORDS = { running: 'running', paused: 'paused', idle: 'waiting' };
+export const LIVE = new Set(Object.keys(LIVE_WORDS));
 
 /**
  * Calls `onChange` with all live tasks (id → TaskInfo) whenever one comes, goes, or changes its status or name, until
@@ -18,7 +20,7 @@ export function watchLive(hub, onChange) {
   }, { calm: true });
 }
 
-/** How many of them run. */
-export function countRunning(live) {
-  return [...live.values()].filter(({ status }) => status === 'running').length;
+/** How many of them have that status. */
+export function countOfStatus(live, wanted) {
+  return [...live.values()].filter(({ status }) => status === wanted).length;
 }

@@ -1,7 +1,7 @@
 // The page of all tasks, without JupyterLab: `<base_url>sse-tasks`, and `sse-tasks#<task id>` for one of them.
 import { element } from './elements.js';
 import { connectHub } from './hub.js';
-import { countRunning, watchLive } from './live_tasks.js';
+import { countOfStatus, watchLive } from './live_tasks.js';
 import { browserNotices, isAway, watchEnds } from './notices.js';
 import { mountPanel } from './panel.js';
 import { settings } from './server.js';
@@ -41,7 +41,7 @@ function showCount() {
   if (icon.href !== href) icon.href = href;
 }
 watchLive(hub, (live) => {
-  running = countRunning(live);
+  running = countOfStatus(live, 'running');
   showCount();
 });
 showCount();

@@ -5,11 +5,14 @@ import { isQuickPattern } from './pattern_cost.js';
 const KINDS = {
   null: 'null', boolean: 'true or false', integer: 'a whole number', number: 'a number', string: 'text', array: 'a list', object: 'an object',
 };
+const DAY = String.raw`\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])`;
+const TIME_OF_DAY = String.raw`(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d+)?(?:[Zz]|[+-]\d\d:?\d\d)?`;
+/** @type {Record<string, [string, RegExp]>} */
 const FORMATS = {
-  date: ['a date like 2026-11-24', /^\d{4}-\d\d-\d\d$/],
-  'date-time': ['a date and time like 2026-11-24T03:58:00Z', /^\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d(\.\d+)?)?([Zz]|[+-]\d\d:?\d\d)?$/],
-  time: ['a time of day like 03:58:00', /^\d\d:\d\d(:\d\d(\.\d+)?)?([Zz]|[+-]\d\d:?\d\d)?$/],
-  duration: ['a duration like PT90S', /^[+-]?[Pp]/],
+  date: ['a date like 2026-11-24', new RegExp(`^${DAY}$`)],
+  'date-time': ['a date and time like 2026-11-24T03:58:00Z', new RegExp(`^${DAY}[Tt ]${TIME_OF_DAY}$`)],
+  time: ['a time of day like 03:58:00', new RegExp(`^${TIME_OF_DAY}$`)],
+  duration: ['a duration like PT90S', /^[+-]?P(?:T?\d)/i],
   uuid: ['a UUID', /^[0-9a-f]{8}-?([0-9a-f]{4}-?){3}[0-9a-f]{12}$/i],
   decimal: ['a decimal number', /^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$/],
 };
@@ -71,6 +74,11 @@ export function countedOf(values) {
 function choiceWords(given) {
   if (given.length <= SHOWN_CHOICES) return given.map(shown);
   return [`one of ${given.slice(0, SHOWN_CHOICES).map(shown).join(', ')}, … (${countedOf(given)} in all)`];
+}
+
+/** How a text of that format looks, in words; nothing for one that isn't known. @param {string} [format] */
+export function formatWords(format) {
+  return FORMATS[format]?.[0];
 }
 
 /** What a value of `schema` is, for a sentence: "a whole number or null". */
@@ -164,7 +172,8 @@ function textFault(schema, value, path) {
   } catch {
     return undefined; // of another dialect
   }
-  return pattern.test(value) ? undefined : { path, message: `must match ${schema.pattern}, not be ${shown(value)}` };
+  const wanted = schema.examples?.length ? `be like ${schema.examples[0]}, not` : `match ${schema.pattern}, not be`;
+  return pattern.test(value) ? undefined : { path, message: `must ${wanted} ${shown(value)}` };
 }
 
 function numberFault(schema, value, path) {

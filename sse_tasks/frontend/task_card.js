@@ -58,12 +58,14 @@ export function setIcon(node, name) {
   node.dataset.icon = name;
   node.replaceChildren(icon(name));
 }
+/** What a task wrote may run from right to left: what doesn't fit is then cut at its end, not at its beginning. */
+export const WRITTEN = { dir: 'auto' };
 /** The card's elements, in an order that reads well aloud. */
 export function build() {
   const root = make('div', '', { role: 'group', tabindex: '-1', 'data-jp-suppress-context-menu': 'true' });
   const parts = {
     root,
-    name: make('span', '-name'),
+    name: make('span', '-name', WRITTEN),
     type: make('span', '-type'),
     chipIcon: make('span', '-statusIcon'),
     chipText: make('span', '-statusText'),
@@ -74,7 +76,7 @@ export function build() {
     restart: make('button', '-button', { type: 'button', 'aria-label': 'Restart' }),
     bar: make('div', '-bar', { role: 'progressbar', 'aria-valuemin': '0', 'aria-valuemax': '100', 'aria-label': 'Progress' }),
     fill: make('div', '-fill'),
-    message: make('span', '-message'),
+    message: make('span', '-message', WRITTEN),
     text: make('span', '-text'),
     step: make('span', '-step'),
     figures: make('span', '-figures'),
@@ -89,10 +91,10 @@ export function build() {
     panels: make('div', '-panels'),
     traceback: make('div', '-tracebackFold'),
     note: make('div', '-note', { role: 'status' }),
-    output: make('div', '-output', { title: 'Last line of the output' }),
+    output: make('div', '-output', { ...WRITTEN, title: 'Last line of the output' }),
     error: make('div', '-error'),
     errorCode: make('span', '-errorCode'),
-    errorText: make('pre', '-errorText'),
+    errorText: make('pre', '-errorText', WRITTEN),
     hint: make('div', '-hint'),
     restartOf: make('button', '-link', { type: 'button' }),
     restartedAs: make('button', '-link', { type: 'button' }),

@@ -6,6 +6,7 @@ import { fillAll, makeFields, readAll } from './form_fields.js';
 import { settings } from './server.js';
 
 
+const LOAD_AGAIN_MS = 3000;
 const MANY_DIGITS = /\d{16}/;
 const STRINGS = /"(\\.|[^"\\])*"/g;
 
@@ -33,6 +34,7 @@ export function mountForm(host, { hub, onStarted, onClose }) {
   let key = ''; // of the start: the same for the same content, so that an answer that got lost starts nothing twice
   let keyFor = '';
   let isBusy = false;
+  let again; // the next try to load the types
   let isFinal = false; // whether it was sent as it is: from then on what is missing is said, too
 
   const close = iconButton('Form-button', 'close', 'Close the form');
@@ -65,13 +67,16 @@ export function mountForm(host, { hub, onStarted, onClose }) {
   };
 
   async function load() {
-    if (!types.size) select.replaceChildren(element('option', '', { value: '' }, 'Loading…'));
+    clearTimeout(again);
+    if (!select.options.length) select.append(element('option', '', { value: '' }, 'Loading…'));
     let found;
     try {
       found = await taskTypes(hub);
     } catch (error) {
-      if (!types.size) select.replaceChildren(element('option', '', { value: '' }, 'No task types'));
       note(error.message);
+      if (types.size) return;
+      select.replaceChildren(element('option', '', { value: '' }, 'The task types can’t be loaded; trying again…'));
+      again = setTimeout(() => { if (form.checkVisibility()) load(); }, LOAD_AGAIN_MS); // one that is opened loads anyway
       return;
     }
     const before = JSON.stringify(chosen);
@@ -270,7 +275,10 @@ export function mountForm(host, { hub, onStarted, onClose }) {
   load();
 
   return {
-    dispose: () => form.remove(),
+    dispose() {
+      clearTimeout(again);
+      form.remove();
+    },
     refresh: load,
     focus: () => (chosen && fields.length ? fields[0].focus() : select.focus()),
     choose,

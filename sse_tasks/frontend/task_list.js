@@ -257,6 +257,7 @@ export function mountList(host, { hub, openNotebook, onEmpty }) {
 
   /** Opens a task's line and scrolls to it; in the place of another one, where it was restarted. Tells whether it is there. */
   async function reveal(taskId, taskType, instead) {
+    attend(true); // a moment ago a long form may have stood before it
     if (instead) opened.delete(instead);
     awaited = taskId;
     opened.add(taskId);

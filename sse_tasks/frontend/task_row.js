@@ -4,6 +4,7 @@ import { formatDuration, formatExactly, formatMoment, formatNumber, formatPercen
 import { LIVE } from './live_tasks.js';
 import { notebookOf } from './origins.js';
 import { BarFill } from './progress_bar.js';
+import { WRITTEN } from './task_card.js';
 import { mount } from './task_view.js';
 import { ASKED_TEXT, ENDED, isKnownStatus, percentageOf, statusText } from './task_words.js';
 
@@ -40,7 +41,7 @@ export class TaskRow {
     this.id = task.taskId;
     this.check = element('input', 'Row-check', { type: 'checkbox' });
     this.state = element('span', 'Row-state', { 'aria-hidden': 'true' });
-    this.name = element('span', 'Row-name');
+    this.name = element('span', 'Row-name', WRITTEN);
     this.type = element('span', 'Row-type');
     this.spoken = element('span', 'hidden');
     this.open = element('button', 'Row-open', { type: 'button', 'aria-expanded': 'false' }, this.name, this.type, this.spoken);
@@ -52,7 +53,7 @@ export class TaskRow {
     this.fill = element('div', 'Row-fill');
     this.bar = element('div', 'Row-bar', { 'aria-hidden': 'true' }, this.fill);
     this.barFill = new BarFill(this.bar, this.fill);
-    this.message = element('div', 'Row-message');
+    this.message = element('div', 'Row-message', WRITTEN);
     this.origin = element('div', 'Row-origin');
     this.card = element('div', 'Row-card');
     this.node = element('li', 'Row', {},
@@ -142,7 +143,7 @@ export class TaskRow {
     } else if (notebook) {
       parts.push(element('span', '', { title: task.origin.notebook }, glyph('notebook'), notebook.name));
     }
-    for (const tag of task.tags ?? []) parts.push(element('span', 'Row-tag', {}, `#${tag}`));
+    for (const tag of task.tags ?? []) parts.push(element('span', 'Row-tag', WRITTEN, `#${tag}`));
     this.origin.replaceChildren(...parts);
     this.origin.hidden = !parts.length;
   }

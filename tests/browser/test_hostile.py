@@ -9,6 +9,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from playwright.async_api import Page, expect
 
+from sse_tasks.static_view import static_html
+from sse_tasks.types import Status, TaskInfo
+
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(120)]
 
 TASK = "0123456789abcdefghjkmnpqrs"
@@ -100,6 +103,15 @@ async def test_endless_texts_are_cut(page, overview):
     assert await card.evaluate("card => card.outerHTML.length") < 100_000
 
 
+async def test_endless_words_stay_in_a_saved_notebook(page):
+    """Broken wherever the box ends; what stands beside them is whole."""
+    long = "W" * 4000
+    await page.set_content(static_html(TaskInfo(
+        task_id=TASK, task_type="your-task", status=Status.FAILED, name=long[:200], message=long, error=long)))
+    assert await page.evaluate("document.scrollingElement.scrollWidth <= innerWidth")
+    assert await page.get_by_text("Failed", exact=True).evaluate("node => node.getClientRects().length") == 1
+
+
 SCHEMAS = {
     "a type that holds itself": (
         {"properties": {"node": {"$ref": "#/$defs/Node"}}, "$defs": {"Node": {"type": "object", "properties": {
@@ -127,6 +139,58 @@ async def test_a_form_is_made_from_any_schema(page, overview, kind):
         return [...box.querySelectorAll('[data-path]:not(fieldset)')].map(({ dataset }) => dataset.path); }""", schema)
 
     assert found == paths
+
+
+FIELDS: list[tuple[dict, str, str, str, str]] = [  # schema, placeholder, help, what is typed, what is wrong with it
+    ({"type": "array", "prefixItems": [{"type": "integer"}]}, "", "As JSON: […].", '["x"]',
+     'Item 1 must be a whole number, not "x".'),
+    ({"type": "object", "additionalProperties": {"type": "integer"}}, "", 'As JSON: {"name": …}.', '{"a": "x"}',
+     'a must be a whole number, not "x".'),
+    ({"type": "array", "items": {"type": "integer"}, "default": [1, 2]}, "1\n2", "One a line.", "1\n\nx",
+     'Line 3 must be a whole number, not "x".'),
+    ({"type": "string", "format": "time"}, "", "A time of day like 03:58:00.", "03:04",
+     'Must be a time of day like 03:58:00, not "03:04".'),
+    ({"type": "string", "format": "date-time"}, "", "A date and time like 2026-11-24T03:58:00Z.", "2026-11-24 24:00:00",
+     'Must be a date and time like 2026-11-24T03:58:00Z, not "2026-11-24 24:00:00".'),
+    ({"type": "string", "format": "duration"}, "", "A duration like PT90S.", "PT",
+     'Must be a duration like PT90S, not "PT".'),
+    ({}, "", "As JSON.", "x", "Is no JSON: Unexpected token 'x', \"x\" is not valid JSON."),
+    ({"type": "string", "format": "date", "default": "2026-01-02"}, "2026-01-02", "Default: 2026-01-02.", "02312026",
+     "Is no whole date."),
+]
+
+
+async def test_a_field_says_what_it_takes_and_what_is_wrong(page, overview):
+    """In words for the kind of field that it is; a date that the browser can't read isn't taken for none."""
+    await call(page, overview, "form_fields", """({ makeFields }, schemas) => {
+        const properties = Object.fromEntries(schemas.map((schema, index) => [`f${index}`, schema]));
+        const fields = makeFields({ properties }, { properties });
+        const form = document.getElementById('cards');
+        form.append(...fields.map(({ node }) => node));
+        window.check = () => { for (const field of fields) field.hear(field.faults(true)); }; }""",
+        [schema for schema, *_ in FIELDS])
+    for number, (_, placeholder, helped, typed, wrong) in enumerate(FIELDS):
+        field = page.locator(f"[data-path=f{number}]")
+        box = field.locator(".sse-tasks-Form-input")
+        assert await box.get_attribute("placeholder") == placeholder
+        await expect(field.locator(".sse-tasks-Form-help")).to_have_text(helped)
+        await box.focus()
+        if await box.get_attribute("type") == "date":
+            await page.keyboard.type(typed)
+        else:
+            await box.fill(typed)
+        await page.evaluate("check()")
+        await expect(field.locator(".sse-tasks-Form-wrong")).to_have_text(wrong)
+
+
+async def test_text_from_right_to_left_begins_at_the_right(page, overview):
+    """What doesn't fit is cut at its end: in a card as elsewhere the text says itself which way it runs."""
+    overview.put(TASK, name="مهمة طويلة", message="مرحبا بالعالم", progress={"message": "step"})
+    card = await show(page, overview)
+    for part in ("name", "message"):
+        await expect(card.locator(f".sse-tasks-TaskView-{part}")).to_have_css("direction", "rtl")
+    overview.put(TASK, message="Hello مرحبا")
+    await expect(card.locator(".sse-tasks-TaskView-message")).to_have_css("direction", "ltr")
 
 
 async def test_one_of_very_many_choices_is_searched(page, overview):
@@ -183,6 +247,10 @@ async def test_a_pattern_never_holds_the_page_up(page, overview):
         fault = await call(page, overview, "schema_check", "({ faultOf }, [p, v]) =>"
                            "faultOf({ type: 'string', pattern: p }, v, {})?.message ?? ''", [pattern, text])
         assert bool(fault) is (pattern == "^(yes|no)$"), pattern
+    schema = {"type": "string", "pattern": "^https?://", "examples": ["https://shop.example/"]}
+    told = await call(page, overview, "schema_check", "({ faultOf }, s) => faultOf(s, 'shop.example', {}).message",
+                      schema)
+    assert told == 'must be like https://shop.example/, not "shop.example"'
 
 
 def png(width: int, height: int) -> bytes:

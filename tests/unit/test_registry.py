@@ -35,7 +35,7 @@ from sse_tasks.registry import (
     validate_input,
     worker_ref,
 )
-from sse_tasks.schema_check import fault_of
+from sse_tasks.schema_check import fault_of, field_faults
 from sse_tasks.types import TaskTypeInfo
 
 
@@ -392,6 +392,17 @@ def test_every_wrong_field_is_listed_with_its_path_and_the_near_names() -> None:
     }
     assert by_schema.value.errors == caught.value.errors
     assert str(caught.value).startswith("The input of your-task doesn't fit: url: is missing; ")
+
+
+def test_a_pattern_is_told_by_its_example() -> None:
+    """A pattern says little to a person: where the field has an example, that is what the text must be like."""
+    schema = {"type": "string", "pattern": "^https?://"}
+
+    told = [field_faults({"properties": {"url": each}}, {"url": "shop.example"})[0]["message"]
+            for each in (schema, schema | {"examples": ["https://shop.example/"]})]
+
+    assert told == ['must match ^https?://, not be "shop.example"',
+                    'must be like https://shop.example/, not "shop.example"']
 
 
 def test_of_very_many_choices_only_some_are_told() -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from sse_tasks.errors import TaskEndedError, TaskNotFoundError
 from sse_tasks.static_view import last_line, plain_text, static_html
-from sse_tasks.task_table import text_table
+from sse_tasks.task_table import html_table, text_table
 from sse_tasks.types import Progress, Status, TaskInfo
 from sse_tasks.widget import TaskWidget
 
@@ -221,6 +221,15 @@ def test_attempts_and_restarts_are_told():
     old = info(Status.FAILED, error="It broke", restart_of=UNKNOWN, restarted_as=OTHER)
     assert plain_text(old) == (f"your-task {TASK}: failed · Restarted from {UNKNOWN}. Restarted as {OTHER}.\nIt broke")
     assert f"Restarted from {UNKNOWN}. Restarted as {OTHER}." in static_html(old)
+
+
+def test_a_long_name_leaves_the_table_its_columns():
+    """It is cut as a message is, and a word of it breaks where there is no room."""
+    named = info(name="N" * 200, message="M" * 200)
+
+    for table in (text_table([named]), html_table([named])):
+        assert f"{'N' * 79}… (your-task)" in table and f"{'M' * 79}…" in table
+    assert html_table([named]).count("overflow-wrap:anywhere") == 2
 
 
 @pytest.mark.parametrize(("output", "line"), [
