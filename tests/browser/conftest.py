@@ -52,14 +52,19 @@ async def browser() -> AsyncIterator[Browser]:
         await browser.close()
 
 
-@pytest_asyncio.fixture(loop_scope="session")
-async def page(browser: Browser) -> AsyncIterator[Page]:
-    """A page of its own cookies and storage, wide enough for a card's full width."""
+async def new_page(browser: Browser) -> Page:
     context = await browser.new_context(viewport={"width": 1100, "height": 900})
     page = await context.new_page()
     page.set_default_timeout(60_000)
+    return page
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def page(browser: Browser) -> AsyncIterator[Page]:
+    """A page of its own cookies and storage, wide enough for a card's full width."""
+    page = await new_page(browser)
     yield page
-    await context.close()
+    await page.context.close()
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -113,20 +118,40 @@ def _put_lab_extension(folder: Path) -> None:
                 target.write_bytes(archive.read(name))
 
 
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def open_notebooks(browser: Browser) -> AsyncIterator[dict]:
+    """Of each server the page that a test of the module has left open: a page of JupyterLab takes seconds to load."""
+    opened: dict[object, object] = {}
+    yield opened
+    for server, one in opened.items():
+        await one.page.context.close()
+        server.clear()
+
+
 @pytest_asyncio.fixture(loop_scope="session")
-async def notebook_page(page: Page, request: pytest.FixtureRequest) -> AsyncIterator[Callable]:
-    """Opens a new notebook with cells: ``await notebook_page(server, "1 + 1")``."""
-
+async def notebook_page(browser: Browser, open_notebooks: dict, request: pytest.FixtureRequest
+                        ) -> AsyncIterator[Callable]:
+    """Opens a notebook with cells: ``await notebook_page(server, "1 + 1")``. Page and kernel are those of the module's
+    test before, where they are whole."""
     used = []
+    failed_before = request.session.testsfailed
 
-    async def open_notebook(server: object, *cells: object, kernel: bool = True) -> object:
+    async def open_notebook(server: object, *cells: object) -> object:
         used.append(server)
-        module = _load("jupyter_servers")
+        opened = open_notebooks.get(server)
+        if opened and await opened.replace(*cells):
+            return opened
+        if opened:
+            await opened.page.context.close()
+        page = await new_page(browser)
         name = f"{request.node.name.split('[')[0]}.ipynb"
         server.write(name, *cells)
-        return await module.NotebookPage(page, server, name).open(kernel=kernel)
+        opened = open_notebooks[server] = _load("jupyter_servers").NotebookPage(page, server, name)
+        return await opened.open()
 
     yield open_notebook
-    await page.close()
     for server in used:
-        server.clear()
+        has_failed = request.session.testsfailed > failed_before
+        if has_failed and (opened := open_notebooks.pop(server, None)):
+            await opened.page.context.close()
+        server.clear(kernels=has_failed)

@@ -18,6 +18,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -146,9 +147,9 @@ class JupyterServer:
         with urllib.request.urlopen(request, timeout=60) as response:
             return json.loads(response.read() or "null")
 
-    def clear(self) -> None:
-        """Ends kernels and tasks, so that the next test has the machine for itself, and sees none of them live."""
-        for session in self.get("api/sessions"):
+    def clear(self, *, kernels: bool = True) -> None:
+        """Ends tasks and kernels, so that the next test has the machine for itself, and sees none of them live."""
+        for session in self.get("api/sessions") if kernels else ():
             self.get(f"api/sessions/{session['id']}", "DELETE")
         deadline = time.monotonic() + CLEAR_SECONDS
         while self.extension and (left := self.get("api/tasks?status=idle&status=running&status=paused")["tasks"]):
@@ -170,11 +171,7 @@ class JupyterServer:
 
     def write(self, name: str, *cells: str | nbformat.NotebookNode) -> None:
         """A new notebook of sources and cells, which JupyterLab doesn't trust."""
-        notebook = nbformat.v4.new_notebook(
-            cells=[nbformat.v4.new_code_cell(cell) if isinstance(cell, str) else cell for cell in cells])
-        # Without it a dialog asks for the kernel.
-        notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
-        nbformat.write(notebook, self.notebooks / name)
+        nbformat.write(_notebook(cells), self.notebooks / name)
 
     def read(self, name: str) -> nbformat.NotebookNode:
         return nbformat.read(self.notebooks / name, as_version=4)
@@ -212,6 +209,14 @@ class JupyterServer:
         shutil.rmtree(self.runtime_dir, ignore_errors=True)
 
 
+def _notebook(cells: Iterable[str | nbformat.NotebookNode]) -> nbformat.NotebookNode:
+    notebook = nbformat.v4.new_notebook(
+        cells=[nbformat.v4.new_code_cell(cell) if isinstance(cell, str) else cell for cell in cells])
+    # Without it a dialog asks for the kernel.
+    notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    return notebook
+
+
 def _lives(process: psutil.Process) -> bool:
     """Not so is what has ended, and what nobody has waited for yet."""
     try:
@@ -226,7 +231,6 @@ class NotebookPage:
     def __init__(self, page: Page, server: JupyterServer, name: str) -> None:
         self.page, self.server, self.name = page, server, name
         self.errors: list[str] = []
-        self.overviews: list[Request] = []
         self.open_overviews: list[Request] = []
         page.on("pageerror", lambda error: self.errors.append(str(error)) if not _NOT_OURS.search(str(error)) else None)
         page.on("request", self._requested)
@@ -235,7 +239,6 @@ class NotebookPage:
 
     def _requested(self, request: Request) -> None:
         if request.url.endswith("/api/tasks"):
-            self.overviews.append(request)
             self.open_overviews.append(request)
 
     def _finished(self, request: Request) -> None:
@@ -252,6 +255,21 @@ class NotebookPage:
         else:
             await self.page.locator(".jp-Dialog .jp-mod-reject").click()
         return self
+
+    async def replace(self, *cells: str | nbformat.NotebookNode) -> bool:
+        """Other cells instead of those that are there, as if it had just been opened, but with the kernel that it has;
+        tells whether it could be: not so without a notebook or a kernel, or with a dialog."""
+        if not await self.page.evaluate(_READY) or await self.page.locator(".jp-Dialog").count():
+            return False
+        if await self.kernel_status() == "busy":
+            await self.interrupt_kernel()
+            await self.page.wait_for_function(
+                "() => jupyterapp.shell.currentWidget.sessionContext.session.kernel.status === 'idle'")
+        await self.page.evaluate(
+            "async cells => { const { context } = jupyterapp.shell.currentWidget;"
+            "context.model.fromJSON(cells); await context.save(); }", _notebook(cells))
+        self.errors.clear()
+        return True
 
     async def ready(self) -> None:
         """Waits for the notebook and its kernel."""

@@ -30,7 +30,7 @@ def server(request, jupyter_server):
 @pytest_asyncio.fixture(loop_scope="session")
 async def notebook(server, notebook_page):
     """Opens a notebook with the given cells."""
-    return lambda *cells, **options: notebook_page(server, *cells, **options)
+    return lambda *cells: notebook_page(server, *cells)
 
 
 def shown_task(task_type: str, task_id: str, html: str = "") -> nbformat.NotebookNode:
@@ -89,31 +89,6 @@ async def test_the_view_outlives_its_kernel_and_its_server(notebook, server):
     await moves(card)
     await opened.open()
     await moves(card)
-
-
-async def test_the_view_needs_no_kernel_and_no_trust(notebook, server):
-    """Saved, left alone while its task went on, and opened anew, untrusted and without a kernel: the view shows how far
-    the task is by now, and every control acts."""
-    opened = await notebook(*START)
-    await opened.run(0, 1)
-    left_at = await step_of(opened.cards())
-    await opened.save()
-    await opened.page.goto("about:blank")
-    saved = server.read(opened.name)
-    # A kernel that isn't installed, and no trust, for it is not what JupyterLab saved.
-    saved.metadata["kernelspec"] = {"name": "gone", "display_name": "Gone", "language": "gone"}
-    del saved.metadata["language_info"]
-    nbformat.write(saved, server.notebooks / opened.name)
-    for session in server.get("api/sessions"):
-        server.get(f"api/sessions/{session['id']}", "DELETE")
-
-    await opened.open(kernel=False)
-    card = opened.cards()
-    await expect(card).to_have_attribute("data-connection", "live")
-    assert not await opened.page.evaluate("jupyterapp.shell.currentWidget.content.widgets[1].model.trusted")
-    await is_beyond(card, left_at)
-    await obeys(card)
-    assert opened.errors == []
 
 
 async def test_seven_views_hold_one_connection(notebook):
@@ -211,14 +186,16 @@ async def test_a_view_is_the_same_to_the_end_and_in_another_place(notebook, serv
     assert opened.errors == []
 
 
-async def test_what_nobody_knows_is_shown_as_it_was_saved(notebook):
+async def test_what_nobody_knows_is_shown_as_it_was_saved(notebook, server):
     """The HTML of a task that this server doesn't know, from anybody's notebook, is shown without what it could do. A
     type and an id that aren't shaped like ones lead to no request."""
     html = "<b>kept words</b><img src=x onerror='window.hacked=1'><script>window.hacked=1</script>"
-    opened = await notebook(shown_task("your-task", "0123456789abcdefghjkmnpqrs", html),
-                            shown_task("../contents", "../../kernels/1"), "0")
+    opened = await notebook("0")
     asked = []
     opened.page.on("request", lambda request: asked.append(request.url))
+    server.write(opened.name, shown_task("your-task", "0123456789abcdefghjkmnpqrs", html),
+                 shown_task("../contents", "../../kernels/1"), "0")
+    await opened.open()
     cells = opened.page.locator(".jp-OutputArea-output")
 
     await expect(cells.nth(0)).to_contain_text("kept words")
@@ -226,10 +203,33 @@ async def test_what_nobody_knows_is_shown_as_it_was_saved(notebook):
     await expect(cells.nth(0).get_by_role("button")).to_have_count(0)
     await expect(cells.nth(1)).to_contain_text("../contents")
     await expect(cells.nth(1).get_by_role("button")).to_have_count(0)
-    await opened.open()
-    await expect(cells.nth(0)).to_contain_text("kept words")
 
     assert await opened.page.evaluate("window.hacked") is None
     crafted = re.compile(r"kernels(/|%2F)1(?![0-9a-f])|contents(/|%2F)\.\.|tasks(/|%2F)\.\.", re.I)
     assert asked and not [url for url in asked if crafted.search(url)]
+    assert opened.errors == []
+
+
+async def test_the_view_needs_no_kernel_and_no_trust(notebook, server):
+    """Saved, left alone while its task went on, and opened anew, untrusted and without a kernel: the view shows how far
+    the task is by now, and every control acts."""
+    opened = await notebook(*START)
+    await opened.run(0, 1)
+    left_at = await step_of(opened.cards())
+    await opened.save()
+    await opened.page.goto("about:blank")
+    saved = server.read(opened.name)
+    # A kernel that isn't installed, and no trust, for it is not what JupyterLab saved.
+    saved.metadata["kernelspec"] = {"name": "gone", "display_name": "Gone", "language": "gone"}
+    del saved.metadata["language_info"]
+    nbformat.write(saved, server.notebooks / opened.name)
+    for session in server.get("api/sessions"):
+        server.get(f"api/sessions/{session['id']}", "DELETE")
+
+    await opened.open(kernel=False)
+    card = opened.cards()
+    await expect(card).to_have_attribute("data-connection", "live")
+    assert not await opened.page.evaluate("jupyterapp.shell.currentWidget.content.widgets[1].model.trusted")
+    await is_beyond(card, left_at)
+    await obeys(card)
     assert opened.errors == []

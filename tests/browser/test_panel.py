@@ -17,41 +17,6 @@ async def execute(page, command: str, **options):
                                [command, options])
 
 
-async def test_the_side_bar_shows_what_a_notebook_started(jupyter_server, notebook_page):
-    """The panel has the notebook's task, steers it, and leads back to the cell; status bar and running sessions have
-    it too, and aborting it there ends it."""
-    server = jupyter_server("lab")
-    opened = await notebook_page(server, *START)
-    page = opened.page
-    await opened.run(0, 1)
-    await expect(page.locator("#jp-main-statusbar").get_by_text("1 task running")).to_be_visible()
-    await page.locator("#jp-main-statusbar").get_by_text("1 task running").click()
-    row = page.locator("#sse-tasks-panel .sse-tasks-Row[data-status=running]")
-    await expect(row).to_contain_text("Lisbon")
-    await row.get_by_role("button", name="Pause").click()
-    await expect(opened.cards()).to_have_attribute("data-status", "paused")
-    row = page.locator("#sse-tasks-panel .sse-tasks-Row[data-status=paused]")
-    await row.get_by_role("button", name="Resume").click()
-    await expect(opened.cards()).to_have_attribute("data-status", "running")
-
-    await opened.save()
-    # What comes of the widget's model after that is nothing to ask about.
-    await page.evaluate("() => { jupyterapp.shell.currentWidget.context.model.dirty = false;"
-                        "return jupyterapp.commands.execute('application:close-all').then(() => null); }")
-    await page.locator("#sse-tasks-panel .sse-tasks-Row").get_by_role("button", name="Lisbon").click()
-    await page.get_by_role("button", name=opened.name).click()
-    await page.wait_for_function("() => jupyterapp.shell.currentWidget?.content?.activeCellIndex === 1")
-
-    await execute(page, "running:show-panel")
-    item = page.locator(".jp-RunningSessions-item", has_text="Lisbon")
-    await expect(item).to_contain_text("running")
-    await item.hover()
-    await item.get_by_role("button", name="Abort").or_(item.locator("[title=Abort]")).first.click()
-    await expect(item).to_have_count(0)
-    await expect(page.locator("#jp-main-statusbar").get_by_text("1 task running")).to_be_hidden()
-    assert opened.errors == []
-
-
 async def test_a_task_is_started_in_the_side_bar_and_its_end_is_told(jupyter_server, notebook_page, tmp_path):
     """The palette's command opens the form, whose keys are not Lab's; while another panel is in front, a failure stays
     as a notice, whose button leads to the task."""
@@ -80,6 +45,42 @@ async def test_a_task_is_started_in_the_side_bar_and_its_end_is_told(jupyter_ser
     await toast.get_by_role("button", name="Show").click()
     await expect(page.locator("#sse-tasks-panel .sse-tasks-TaskView")).to_contain_text("No such page")
     assert await page.evaluate("jupyterapp.shell.currentWidget.content.widgets.length") == 1
+    assert opened.errors == []
+
+
+async def test_the_side_bar_shows_what_a_notebook_started(jupyter_server, notebook_page):
+    """The panel has the notebook's task, steers it, and leads back to the cell; status bar and running sessions have
+    it too, and aborting it there ends it."""
+    server = jupyter_server("lab")
+    opened = await notebook_page(server, *START)
+    page = opened.page
+    await opened.run(0, 1)
+    await expect(page.locator("#jp-main-statusbar").get_by_text("1 task running")).to_be_visible()
+    await page.locator("#jp-main-statusbar").get_by_text("1 task running").click()
+    row = page.locator("#sse-tasks-panel .sse-tasks-Row[data-status=running]")
+    await expect(row).to_contain_text("Lisbon")
+    await row.get_by_role("button", name="Pause").click()
+    await expect(opened.cards()).to_have_attribute("data-status", "paused")
+    await expect(page.locator("#jp-main-statusbar").get_by_text("1 task paused")).to_be_visible()
+    row = page.locator("#sse-tasks-panel .sse-tasks-Row[data-status=paused]")
+    await row.get_by_role("button", name="Resume").click()
+    await expect(opened.cards()).to_have_attribute("data-status", "running")
+
+    await opened.save()
+    # What comes of the widget's model after that is nothing to ask about.
+    await page.evaluate("() => { jupyterapp.shell.currentWidget.context.model.dirty = false;"
+                        "return jupyterapp.commands.execute('application:close-all').then(() => null); }")
+    await page.locator("#sse-tasks-panel .sse-tasks-Row").get_by_role("button", name="Lisbon").click()
+    await page.get_by_role("button", name=opened.name).click()
+    await page.wait_for_function("() => jupyterapp.shell.currentWidget?.content?.activeCellIndex === 1")
+
+    await execute(page, "running:show-panel")
+    item = page.locator(".jp-RunningSessions-item", has_text="Lisbon")
+    await expect(item).to_contain_text("running")
+    await item.hover()
+    await item.get_by_role("button", name="Abort").or_(item.locator("[title=Abort]")).first.click()
+    await expect(item).to_have_count(0)
+    await expect(page.locator("#jp-main-statusbar").get_by_text("1 task running")).to_be_hidden()
     assert opened.errors == []
 
 

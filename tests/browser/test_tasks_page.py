@@ -371,6 +371,7 @@ async def test_it_fits_a_phone_and_the_keyboard(tasks):
     row = tasks.page.locator(".sse-tasks-Row[data-status=running]")
     await row.get_by_role("button", expanded=False).press("Enter")
     await expect(row.locator(".sse-tasks-TaskView")).to_contain_text("Running")
+    await expect(row.locator(".sse-tasks-TaskView-title")).to_be_hidden()  # a few letters of what stands above
     await tasks.page.get_by_role("button", name="Start a task").press("Space")
     await tasks.open_form()
 
@@ -389,15 +390,23 @@ async def test_it_fits_a_phone_and_the_keyboard(tasks):
 
 
 async def test_a_restarted_server_is_found_again(tasks):
-    """While the server is down the list says so; when it is back, the same task goes on before one's eyes."""
+    """While the server is down the list says so, and the form; when it is back, the same task goes on before one's
+    eyes, and the form has its task types."""
     await tasks.start(name="survivor", steps=1000, seconds=1000)
     await expect(tasks.row("survivor")).to_have_attribute("data-status", "running")
     tasks.server.stop()
-    await expect(tasks.page.get_by_text("The server does not answer")).to_be_visible()
+    banner = tasks.page.get_by_text("The server does not answer; trying again.")
+    await expect(banner).to_be_visible()
+    await tasks.page.get_by_role("button", name="Start a task").click()
+    types = tasks.page.get_by_role("form").get_by_label("Task type").locator("option")
+    await expect(types).to_have_text(["The task types can’t be loaded; trying again…"])
     tasks.server.start()
     tasks.server.wait()
 
-    await expect(tasks.page.get_by_text("The server does not answer")).to_be_hidden()
+    await expect(types.filter(has_text="all-fields")).to_be_attached()
+    await expect(tasks.page.get_by_role("alert")).to_be_hidden()
+    await tasks.page.keyboard.press("Escape")
+    await expect(banner).to_be_hidden()
     figures = tasks.row("survivor").locator(".sse-tasks-Row-figures")
     before = await figures.text_content()
     await expect(figures).not_to_have_text(re.compile(f"^{re.escape(before)}$"))
@@ -432,7 +441,7 @@ async def test_an_abort_that_loses_work_is_asked_about(page, overview):
     for number in (1, 2, 3):
         await page.get_by_label(f"Select task-{number}").check()
     await page.get_by_role("button", name="Abort 3 tasks").click()
-    await expect(question).to_contain_text("2 tasks of 3 would lose work")
+    await expect(question).to_contain_text("2 of 3 tasks would lose work")
     assert overview.asked == []
 
     await question.get_by_role("button", name="Abort 3 tasks").click()
@@ -442,6 +451,19 @@ async def test_an_abort_that_loses_work_is_asked_about(page, overview):
     assert sorted(overview.asked) == [("abort", number.zfill(26)) for number in ("1", "2", "3")]
     await page.locator(".sse-tasks-Row", has_text="task-3").get_by_role("button", name="Abort").click()
     await expect(question).to_be_hidden()
+
+
+async def test_a_task_is_shown_by_a_list_that_was_out_of_sight(page, overview):
+    """As when a form longer than the page has just started it: its line is there, open, and scrolled to."""
+    await mounted(page, overview)
+    await expect(page.get_by_text("No tasks yet.")).to_be_visible()
+    await page.evaluate("document.querySelector('.sse-tasks-Panel-header').style.height = '3000px'")
+    await until("no stream", lambda: not overview.streams)
+    overview.put("1" * 26, name="started")
+    assert await page.evaluate("panel.reveal('1'.repeat(26), 'your-task')")
+
+    row = page.locator(".sse-tasks-Row", has_text="started")
+    await expect(row.locator(".sse-tasks-TaskView")).to_be_in_viewport()
 
 
 async def test_a_quick_tasks_end_is_no_news_to_who_looks(page, overview):
