@@ -307,7 +307,8 @@ def _text_faults(schema: Mapping[str, Any], value: str, path: str) -> Iterator[F
     pattern = schema.get("pattern")
     if pattern is not None and _matches(pattern, value) is False:
         examples = schema.get("examples")  # they say more to a person
-        wanted = f"be like {examples[0]}, not" if isinstance(examples, list) and examples else f"match {pattern}, not be"
+        is_told = isinstance(examples, list) and examples
+        wanted = f"be like {examples[0]}, not" if is_told else f"match {pattern}, not be"
         yield _fault(path, f"must {wanted} {shown(value)}")
 
 

@@ -85,7 +85,7 @@ LAYOUTS: list[tuple[str, str, str, dict[str, Any]]] = [
         "body": "Softer than it looks.", "verified": True, "helpful_votes": 3, "reply": "So glad!",
         "images": ["http://shop.example/pics/1.jpg"]}),
     ("yotpo", "en", _YOTPO, {
-        "id": "77", "author": "Ola P.", "rating": 3.0, "rating_best": 5.0, "date": None, "date_raw": "03/04/21",
+        "id": "77", "author": "Ola P.", "rating": 3.0, "rating_best": 5.0, "date": "2021-03-04", "date_raw": "03/04/21",
         "title": "So so", "body": "It does what it says and no more.", "verified": True, "helpful_votes": 2}),
     ("stamped", "en", _STAMPED, {
         "id": "9", "author": "Kai", "rating": 4.0, "date": "2022-05-06", "title": "Warm", "body": "Warm and light.",

@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 from desk import Desk, descendants
 from shop import Answer, Drip, Shop, reviews_html
-from sse_tasks_workers.scrape_reviews import ScrapeReviewsInput, ScrapeReviewsOutput, lane, scrape_reviews
+from sse_tasks_workers.scrape_reviews import ScrapeReviewsInput, ScrapeReviewsOutput, lane, politeness, scrape_reviews
 from sse_tasks_workers.scrape_reviews.contract import UrlOutcome
 
 pytestmark = pytest.mark.browser
 
-HANGING = ("drip", "busy", "silent", "memory")
+HANGING = ("drip", "busy", "silent")
 """They get little time, and take all of it; the others get plenty, however busy the machine is."""
 
 MANNERS: dict[str, Any] = {"delay": 0, "max_pages": 4, "respect_robots": False}
@@ -60,6 +60,8 @@ def bad_pages(inner: str) -> dict[str, Answer]:
         "alerts": Answer(one("<script>onbeforeunload = () => 'stay'; for (let i = 0; i < 30; i++) alert(i)</script>")),
         "download": Answer("a,b", kind="text/csv", Content_Disposition="attachment; filename=x.csv"),
         "pdf": Answer(b"%PDF-1.4", kind="application/pdf"),
+        "goes-for-downloads": Answer(one('<a id="d" href="/file">x</a><script>setInterval(() => d.click(), 50)'
+                                         "</script>")),
         "popups": Answer(one("<script>for (let i = 0; i < 30; i++) open('/popup')</script>")),
         "circle": Answer(status=302, Location="/circle"),
         "secret": Answer("secret", 401, WWW_Authenticate='Basic realm="x"'),
@@ -127,8 +129,10 @@ def crawled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Crawled]:
     before = descendants()
     with pytest.MonkeyPatch.context() as patch, serving() as shop, serving() as inner:
         patch.setattr(lane, "CALL_SECONDS", 6.0)
+        patch.setattr(politeness, "BACKOFF_SECONDS", 0.1)
         inner.answers["/admin"] = Answer(reviews_html(["Inside"]))
         pages = bad_pages(inner.url("/admin"))
+        shop.answers["/file"] = pages["pdf"]
         shop.answers |= {f"/{name}": answer for name, answer in pages.items()}
         desks = [Desk(files), Desk(tmp_path_factory.mktemp("others"))]
 
@@ -136,8 +140,8 @@ def crawled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Crawled]:
             hanging = [shop.url(f"/{name}") for name in HANGING]
             others = [shop.url(f"/{name}") for name in pages if name not in HANGING]
             return await asyncio.gather(
-                scrape_reviews(desks[0].ctx, ScrapeReviewsInput(urls=others, timeout=60, concurrency=4, **MANNERS)),
-                scrape_reviews(desks[1].ctx, ScrapeReviewsInput(urls=hanging, timeout=8, concurrency=4, **MANNERS)))
+                scrape_reviews(desks[0].ctx, ScrapeReviewsInput(urls=others, timeout=60, concurrency=6, **MANNERS)),
+                scrape_reviews(desks[1].ctx, ScrapeReviewsInput(urls=hanging, timeout=5, concurrency=3, **MANNERS)))
 
         outputs = asyncio.run(crawl())
         assert descendants().keys() <= before.keys()
@@ -178,10 +182,11 @@ def test_too_much_of_a_page(crawled: Crawled, name: str, words: str) -> None:
     assert words in " ".join(crawled[name].errors)
 
 
-@pytest.mark.parametrize("name", ["many-nodes", "alerts", "polling", "broken-jsonld"])
+@pytest.mark.parametrize("name", ["many-nodes", "alerts", "polling", "broken-jsonld",
+                                  "goes-for-downloads"])
 def test_pages_that_only_look_bad(crawled: Crawled, name: str) -> None:
-    """400,000 nodes, thirty alerts and a plea to stay, a poll without end, a broken block beside a good one: they are
-    read like any other."""
+    """400,000 nodes, thirty alerts and a plea to stay, a poll without end, a broken block beside a good one, downloads
+    all the time: they are read like any other."""
     assert crawled.authors(name) == ["A"]
 
 
@@ -194,7 +199,7 @@ def test_popups(crawled: Crawled) -> None:
 @pytest.mark.parametrize(("name", "words", "times"), [
     ("busy", "its scripts never stop running", 2),
     ("memory", "the page crashed the browser", 2),
-    ("silent", "no answer within 8 seconds", 2),
+    ("silent", "no answer within 5 seconds", 2),
     ("download", "no page but a download", 1),
     ("pdf", "no page but application/pdf", 1),
     ("circle", "redirects in a circle", 0),

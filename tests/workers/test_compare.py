@@ -153,6 +153,19 @@ def test_what_can_not_be_compared_with(folder: Folder, task_id: str, words: str)
     assert raised.value.code == "bad_compare_with"
 
 
+@pytest.mark.parametrize(("before", "now", "elsewhere"), [
+    ({"url": "https://shop.example/kettle"}, ["https://shop.example/lamp"], "https://shop.example/kettle"),
+    ({"url": "https://shop.example/kettle"}, ["http://www.shop.example/kettle/?page=1"], ""),
+    ({"urls": ["https://a.example/1", "https://a.example/2"]}, ["https://a.example/2", "https://a.example/3"], ""),
+    ({"sitemap": "https://a.example/map.xml"}, ["https://a.example/2"], ""),
+    ({"url": "https://shop.example/kettle"}, [], "")])
+def test_a_task_of_another_address(folder: Folder, before: dict[str, Any], now: list[str], elsewhere: str) -> None:
+    """A task that read none of this one's pages is noticed; where either read a sitemap, nobody can tell."""
+    earlier = folder.task(review("Ann"), **before)
+
+    assert Comparison(folder.files(folder.task()), earlier, None, now).state.elsewhere == elsewhere
+
+
 @pytest.mark.browser
 def test_tasks_on_one_data_folder(place: Place, shop: Shop) -> None:
     """The second task gives what has come since the first one, which may still run, and says what else became of it."""

@@ -71,23 +71,27 @@ async def test_progress_and_checkpoints(desk: MakeDesk, shop: Shop) -> None:
     assert output.message == "7 of 7 reviews on 3 pages; there is no next page."
 
 
-@pytest.mark.parametrize("pages", [1, 2, 3])
-async def test_an_aborted_crawl_goes_on_where_it_was(desk: MakeDesk, shop: Shop, pages: int) -> None:
-    """Aborted after page k and started with the saved state, it gives the records and the result of an unbroken run."""
+async def test_an_aborted_crawl_goes_on_where_it_was(desk: MakeDesk, shop: Shop) -> None:
+    """Aborted after each page and started with the saved state, it gives the records and the result of an unbroken run,
+    and asks for no page that it had read."""
     three_pages(shop)
-    unbroken, first = desk(), desk()
+    unbroken, attempts = desk(), [desk()]
     whole = await scrape(unbroken, shop.url())
-    first.reports.on_state = lambda count: first.abort() if count == pages else None
+    paths = shop.asked("/kettle")
 
-    with pytest.raises(asyncio.CancelledError):
-        await asyncio.create_task(scrape(first, shop.url()))
+    for done in range(3):
+        shop.requests.clear()
+        attempts[-1].reports.on_state = lambda count: attempts[-1].abort()
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.create_task(scrape(attempts[-1], shop.url()))
+        assert shop.asked("/kettle") in (paths[done : done + 1], paths[done : done + 2])  # one more may be on its way
+        attempts.append(desk(saved=attempts[-1].reports.states[-1]))
     shop.requests.clear()
-    second = desk(saved=first.reports.states[-1])
-    output = await scrape(second, shop.url())
+    output = await scrape(attempts[-1], shop.url())
 
-    assert first.reports.items + second.reports.items == unbroken.reports.items
+    assert [item for attempt in attempts for item in attempt.reports.items] == unbroken.reports.items
     assert reading_of(output) == reading_of(whole)
-    assert len(shop.asked("/kettle")) == 3 - pages
+    assert shop.asked("/kettle") == []
 
 
 async def test_an_abort_closes_the_browser(desk: MakeDesk, shop: Shop) -> None:
@@ -170,6 +174,40 @@ async def test_a_guess_that_leads_nowhere(desk: MakeDesk, shop: Shop) -> None:
     output = await scrape(desk(), shop.url())
 
     assert (output.stopped, output.errors, output.partial, output.pages) == ("no_next_page", [], True, 1)
+
+
+INSTEAD = {
+    "login": (Answer("<title>Sign in</title><form><input> <input type=password></form>"), "asks to log in first"),
+    "failed": (Answer("<h1>Oops</h1><p>Something went wrong. Please try again later.</p>"), "something went wrong"),
+    "soft-404": (Answer("<title>Page not found</title><p>Sorry.</p>"), "it isn't there"),
+    "robots": (Answer("<title>Just a moment...</title><p>Verify you are human</p>"), "keeps robots out"),
+    "nothing": (Answer(""), "an empty page"),
+    "home": (Answer(status=302, Location="/"), "another thing's page"),
+    "other": (Answer(status=302, Location="/toaster"), "another thing's page"),
+}
+
+
+async def test_what_comes_instead_of_a_further_page(desk: MakeDesk, shop: Shop) -> None:
+    """A linked page that is a login, an error, a check for robots or another thing's page ends the reading as partial,
+    says so, and gives no review. Where all that the page declared is found, nothing is missing."""
+    shop.answers["/"] = Answer("<title>Home</title><h1>Welcome</h1><p>Buy things.</p>")
+    shop.answers["/toaster"] = Answer(reviews_html(["T"]).replace("Kettle", "Toaster"))
+    for name, (answer, _) in INSTEAD.items():
+        shop.answers[f"/{name}"] = Answer(reviews_html([f"A {name}"], links=f'<a href="/{name}?page=2">Next</a>'))
+        shop.answers[f"/{name}?page=2"] = answer
+    shop.answers["/whole"] = Answer(reviews_html(["A whole"], declared=1, links='<a href="/whole?page=2">Next</a>'))
+    shop.answers["/whole?page=2"] = Answer(status=302, Location="/")
+    one = desk()
+    names = [*INSTEAD, "whole"]
+
+    output = await scrape_reviews(one.ctx, ScrapeReviewsInput(urls=[shop.url(f"/{name}") for name in names], delay=0,
+                                                              concurrency=4))
+
+    assert sorted(authors(one)) == sorted(f"A {name}" for name in names)
+    for told, (name, (_, words)) in zip(output.urls, INSTEAD.items(), strict=False):
+        assert (told.stopped, told.partial, told.found, told.pages) == ("error", True, 1, 1), name
+        assert words in told.message, name
+    assert (output.urls[-1].stopped, output.urls[-1].partial) == ("no_next_page", False)
 
 
 async def test_links_in_a_circle(desk: MakeDesk, shop: Shop) -> None:

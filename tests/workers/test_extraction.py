@@ -213,6 +213,17 @@ def test_syntaxes_fill_each_others_gaps() -> None:
     assert review.source == "json-ld+microdata"
 
 
+def test_a_scale_that_nobody_states() -> None:
+    """A rating is taken for one of five only where no rating beside it shows that they are of more."""
+    def normalised(*ratings: int) -> list[float | None]:
+        reviews = [{"@type": "Review", "author": f"A{n}", "reviewRating": {"ratingValue": n}} for n in ratings]
+        html = f'<script type="application/ld+json">{json.dumps(reviews)}</script>'
+        return [review.rating_normalised for review in read_page(html, "https://x.example/").reviews]
+
+    assert normalised(3, 5) == [0.5, 1.0]
+    assert normalised(3, 8) == [None, None]
+
+
 def test_different_reviews_under_one_id_stay_apart() -> None:
     """A page that gives all its reviews the same id still has all of them."""
     same = {"@type": "Review", "@id": URL + "#review"}

@@ -55,6 +55,36 @@ SHAPES: dict[str, tuple[Any, dict[str, Any]]] = {
         "name": "Al", "url": "/u/al"}, "createdAt": "2 days ago"}],
         {"author": "Al", "author_url": "https://api.example/u/al", "rating": 4.0, "rating_best": 5.0,
          "body": "A nice place to stay.", "date": "2026-11-22"}),
+    "a store of things that name each other": ({"apolloState": {
+        "Review:kca1": {"__typename": "Review", "creator": {"__ref": "User:1"}, "text": "It stays with one.",
+                        "rating": 5, "createdAt": 1673500000000, "likeCount": 1402},
+        "User:1": {"__typename": "User", "name": "Emily", "webUrl": "https://x.example/1"},
+        "Book:1": {"__typename": "Book", "title": "B", "text": "About", "rating": 4}}},
+        {"author": "Emily", "body": "It stays with one.", "rating": 5.0, "helpful_votes": 1402}),
+    "what was good and what wasn't": ({"reviewCard": [{
+        "reviewScore": 9, "reviewedDate": 1715000000, "helpfulVotesCount": 2, "textDetails": {
+            "title": "Wonderful", "positiveText": "A great place.", "negativeText": "A slow lift."},
+        "guestDetails": {"username": "Jana"}, "partnerReply": {"reply": "Thanks, Jana"}}]},
+        {"author": "Jana", "rating": 9.0, "title": "Wonderful", "body": "A great place.\nA slow lift.",
+         "date": "2024-05-06T12:53:20Z", "helpful_votes": 2, "reply": "Thanks, Jana"}),
+    "thumbs": ({"reviews": [{"recommendationid": "165", "author": {"steamid": "76"}, "review": "Fun.", "voted_up": True,
+                             "timestamp_created": 1700000000, "votes_up": 12, "votes_funny": 3}]},
+               {"id": "165", "author": None, "rating": None, "body": "Fun.", "date": "2023-11-14T22:13:20Z",
+                "helpful_votes": 12}),
+    "stars by another name": ({"ratings": [{"rating_star": 5, "comment": "Bagus", "author_username": "a***b",
+                                            "ctime": 1700000000, "ItemRatingReply": {"comment": "Terima kasih"}}]},
+                              {"author": "a***b", "rating": 5.0, "body": "Bagus", "reply": "Terima kasih",
+                               "date": "2023-11-14T22:13:20Z"}),
+    "a feed of labels": ({"customer_reviews": [{
+        "author": {"name": {"label": "kat"}}, "im:rating": {"label": "4"}, "title": {"label": "Good"}, "content": {
+            "label": "Works well."}, "updated": {"label": "2024-03-05T10:00:00-07:00"}}]},
+        {"author": "kat", "rating": 4.0, "title": "Good", "body": "Works well.", "date": "2024-03-05T10:00:00-07:00"}),
+    "badges in a list": ({"customerReviews": [{
+        "rating": 5, "reviewText": "Cool &amp; quiet.<br/>Don&#39;t think, buy.", "userNickname": "Bob",
+        "reviewSubmissionTime": "3/14/2024", "positiveFeedback": 3, "badges": [{"id": "VerifiedPurchaser"}],
+        "developerResponse": {"id": 1, "body": "<p>Thanks</p><p>Bob!</p>"}}]},
+        {"author": "Bob", "body": "Cool & quiet.\nDon't think, buy.", "date": "2024-03-14", "helpful_votes": 3,
+         "verified": True, "reply": "Thanks\nBob!"}),
     "json-ld within": ({"seo": {"@type": "Product", "name": "Lamp", "review": [{
         "@type": "Review", "author": "A", "reviewBody": "Fine.", "reviewRating": {"ratingValue": 4}}]}},
         {"author": "A", "body": "Fine.", "rating": 4.0, "item": "Lamp"}),

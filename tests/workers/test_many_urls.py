@@ -9,10 +9,13 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+import httpx
 import pytest
 from desk import Desk, reading_of
 from shop import Answer, Shop, reviews_html
 from sse_tasks_workers.scrape_reviews import ScrapeReviewsInput, ScrapeReviewsOutput, scrape_reviews
+from sse_tasks_workers.scrape_reviews.politeness import Politeness
+from sse_tasks_workers.scrape_reviews.sitemap import read_sitemap
 
 from sse_tasks import TaskError
 
@@ -56,22 +59,23 @@ async def test_many_addresses(desk: MakeDesk, shop: Shop) -> None:
     assert output.message == "9 reviews at 4 addresses; 1 of them can't be read."
 
 
-@pytest.mark.parametrize("checkpoint", [1, 3, 5])
-async def test_killed_with_several_open(desk: MakeDesk, shop: Shop, checkpoint: int) -> None:
-    """Ended at any checkpoint, with several pages open, and started again, it gives exactly the records and outcomes of
-    an unbroken run."""
+async def test_killed_with_several_open(desk: MakeDesk, shop: Shop) -> None:
+    """Ended at one checkpoint after another, with several pages open, and started again each time, it gives exactly the
+    records and outcomes of an unbroken run."""
     urls = goods(shop, 4)
-    whole, first = desk(), desk()
+    whole, attempts = desk(), [desk()]
     expected = await scrape(whole, urls=urls)
-    first.reports.on_state = lambda count: first.abort() if count == checkpoint else None
 
-    with pytest.raises(asyncio.CancelledError):
-        await asyncio.create_task(scrape(first, urls=urls, concurrency=3))
-    second = desk(saved=first.reports.states[-1])
-    output = await scrape(second, urls=urls, concurrency=3)
+    for checkpoint in (1, 2, 3):  # of the attempt: the first, third and sixth of all eight
+        last = attempts[-1]
+        last.reports.on_state = lambda count, last=last, when=checkpoint: last.abort() if count == when else None
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.create_task(scrape(last, urls=urls, concurrency=3))
+        assert len(last.reports.items) > 0
+        attempts.append(desk(saved=last.reports.states[-1]))
+    output = await scrape(attempts[-1], urls=urls, concurrency=3)
 
-    items = [*first.reports.items, *second.reports.items]
-    assert len(first.reports.items) > 0
+    items = [item for attempt in attempts for item in attempt.reports.items]
     assert sorted(items, key=lambda item: str(item["author"])) == by_author(whole)
     assert reading_of(output) == reading_of(expected)
 
@@ -120,12 +124,21 @@ async def test_a_sitemap(desk: MakeDesk, shop: Shop) -> None:
     ('<!DOCTYPE x [<!ENTITY a SYSTEM "file:///etc/passwd">]><urlset><url><loc>&a;</loc></url></urlset>',
      "names no address that fits"),
 ])
-async def test_sitemaps_that_are_none(desk: MakeDesk, shop: Shop, body: str | bytes, words: str) -> None:
+async def test_sitemaps_that_are_none(shop: Shop, body: str | bytes, words: str) -> None:
     """What is no sitemap, unfolds to too much, or wants a file of this machine fails with the reason."""
     shop.answers["/sitemap.xml"] = Answer(body, kind="application/xml")
 
-    with pytest.raises(TaskError, match=words) as caught:
-        await scrape(desk(), sitemap=shop.url("/sitemap.xml"), respect_robots=False)
+    async with httpx.AsyncClient() as client:
+        with pytest.raises(TaskError, match=words) as caught:
+            await read_sitemap(client, Politeness(client, 0, False, asyncio.sleep), shop.url("/sitemap.xml"), None, 9)
+
+    assert caught.value.code == "bad_sitemap"
+
+
+async def test_a_task_of_no_sitemap(desk: MakeDesk, shop: Shop) -> None:
+    """The task of a sitemap that can't be read fails with the reason."""
+    with pytest.raises(TaskError, match="status 404") as caught:
+        await scrape(desk(), sitemap=shop.url("/sitemap.xml"))
 
     assert caught.value.code == "bad_sitemap"
 

@@ -105,6 +105,7 @@ def polite(answer: httpx.Response, respect_robots: bool) -> tuple[httpx.AsyncCli
 
 @pytest.mark.parametrize("rules", [
     b"\xef\xbb\xbfUser-agent: *\nDisallow: /private", b"User-agent: *\x00\r\nDisallow: /private",
+    b"User-agent: sse-tasks/1.2.3\nDisallow: /private\n\nUser-agent: *\nDisallow:",
     b"User-agent: *\rDisallow: /private", b"USER-AGENT: SSE-TASKS\nDISALLOW: /private\nDisallow: /" + b"*a" * 10_000,
 ])
 async def test_robots_in_odd_spellings(rules: bytes) -> None:

@@ -25,6 +25,13 @@ def next_of(body: str, url: str = START) -> NextPage:
     ('<a href="?slide=2">›</a><ul class="pagination"><a href="?page=2">›</a></ul>', START + "?page=2"),
     ('<a href="?page=1">1</a><a href="?page=3">3</a>', None),
     ('<a href="?page=0">1</a><a href="?page=1">2</a><a href="?page=2">3</a>', START + "?page=1"),
+    ('<a href="?start=0">1</a><a href="?start=10">2</a><a href="?start=20">3</a>', START + "?start=10"),
+    ('<p class="pagination"><b>1</b><a href="/kettle/page/2/">2</a><a href="/kettle/page/3/">3</a></p>',
+     START + "/page/2/"),
+    ('<p class="pagination"><a href="?o=0">1</a><b class="current">2</b><a href="?o=2">3</a></p>', START + "?o=2"),
+    ('<p>In <a href="/kettle?year=1">1</a> and <a href="/kettle?year=2">2</a></p>', None),
+    ('<p class="pagination"><a href="/kettle/page/1">1</a><b>2</b></p>', None),
+    ('<p class="pagination"><b>1</b><a href="/toaster/page/2/">2</a></p>', None),
     ('<a href="#next">Next</a><a href="javascript:more()">Next</a><a href="http://[">Next</a>', None),
     ('<a href="/kettle">Next</a>', None),
 ])

@@ -81,7 +81,8 @@ def test_a_stated_scale_wins() -> None:
 
 @pytest.mark.parametrize(("text", "count"), [
     (58, 58), ("1.234 avis", 1234), ("4,489", 4489), ("44 000", 44000), ("1,234,567", 1234567), ("490件", 490),
-    (3.0, 3), ("١٬٢٣٤", 1234),
+    (3.0, 3), ("١٬٢٣٤", 1234), ("One person found this helpful", 1), ("A una persona le resultó útil", 1),
+    ("No one has asked", None),
     ("12 of 30", None), ("-3", None), ("3.5", None), (math.inf, None), ("9" * 5000, None), (None, None),
 ])
 def test_count(text: object, count: int | None) -> None:
@@ -110,6 +111,15 @@ def test_count(text: object, count: int | None) -> None:
     ("Reviewed in the United States on May 5, 2016 by Ann", "en", "2016-05-05", "day"),
     ("Posted 2 weeks ago by Ann", "en", "2026-11-10", "week"),
     ("Sept. 3, 2020", "en", "2020-09-03", "day"),
+    ("12.03.24", "de", "2024-03-12", "day"),
+    ("Posted on 03/14/24", "en", "2024-03-14", "day"),
+    ("03/04/24 10:11 PM", "en-US", "2024-03-04", "day"),
+    ("03/04/24", "en", None, None),
+    ("24/03/12", "ja", None, None),
+    ("24/03/12", None, None, None),
+    ("12.03.99", "de", None, None),
+    ("Version 2.10.24", "de", None, None),
+    ("Q3 2023", "en", None, None),
     ("an hour ago", "en", "2026-11-24", "day"),
     ("Bewertet am 3. März 2021 von Max", "de", "2021-03-03", "day"),
     ("11-08-2014", "en", None, None),

@@ -11,9 +11,10 @@ import hashlib
 import json
 import os
 from collections import defaultdict, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -40,10 +41,12 @@ class ComparedReview(Review, kw_only=True):
 
 class ComparisonState(msgspec.Struct, kw_only=True):
     """What a later attempt needs: how many ``items`` the earlier task had when it was read and its ``status`` then, and
-    which of the known reviews, by their place, were ``met`` since."""
+    which of the known reviews, by their place, were ``met`` since. ``elsewhere`` is the earlier task's address, where
+    it read none of this one's."""
 
     items: int
     status: str
+    elsewhere: str = ""
     met: list[int] = []
     new: int = 0
     changed: int = 0
@@ -94,19 +97,22 @@ class Known:
 
 
 class Comparison:
-    """What is found, held against what an earlier task knew. Reads that task when it is made.
+    """What is found at ``addresses``, held against what an earlier task knew. Reads that task when it is made.
 
     Raises TaskError (``bad_compare_with``) for an id of no task that can be compared with.
     """
 
-    def __init__(self, files: Path, task_id: str, state: ComparisonState | None = None) -> None:
+    def __init__(self, files: Path, task_id: str, state: ComparisonState | None = None,
+                 addresses: Sequence[str] = ()) -> None:
         self._task_id = task_id
         own = files / KNOWN_BEFORE
         if state is not None and own.is_file():  # an earlier attempt of this task has read it all
             self._known, self.state = Known(_decoded(own.read_bytes().splitlines(), task_id), state.met), state
         else:
-            known, items, status = _known_after(_tasks_folder(files), task_id, state.items if state else None)
-            self.state = state or ComparisonState(items=items, status=status)
+            tasks = _tasks_folder(files)
+            known, items, status = _known_after(tasks, task_id, state.items if state else None)
+            self.state = state or ComparisonState(items=items, status=status,
+                                                  elsewhere=_elsewhere(tasks, task_id, addresses))
             self._known = Known(known.names, self.state.met)
             _write(own, known.names)
 
@@ -179,6 +185,20 @@ def _known_after(tasks: Path, task_id: str, limit: int | None) -> tuple[Known, i
     latest, _ = folder.latest()
     reviews = list(_reviews(folder, task_id, limit))
     return known.after(reviews), len(reviews), str(latest.status) if latest else "idle"
+
+
+def _elsewhere(tasks: Path, task_id: str, addresses: Sequence[str]) -> str:
+    """The earlier task's address, where it is of none of the pages that ``addresses`` are of, as far as both say."""
+    asked = TaskFolder(tasks / task_id).spec().input
+    if not isinstance(asked, dict) or asked.get("sitemap"):
+        return ""
+    theirs = [str(url) for url in (asked.get("url"), *(asked.get("urls") or [])) if url]
+    return theirs[0] if theirs and addresses and not {*map(_page, theirs)} & {*map(_page, addresses)} else ""
+
+
+def _page(url: str) -> tuple[str, str]:
+    parts = urlsplit(url)
+    return (parts.hostname or "").removeprefix("www."), parts.path.rstrip("/")
 
 
 def _reviews(folder: TaskFolder, task_id: str, limit: int | None) -> Iterator[Review]:

@@ -18,8 +18,9 @@ Stopped = Literal[
 """Why the reading ended. ``max_pages``, ``max_reviews``, ``robots`` and ``error`` mean that there may well be more;
 ``finished`` is for several addresses together, each of which has a reason of its own."""
 
-_Url = Annotated[str, Meta(pattern=r"^[Hh][Tt][Tt][Pp][Ss]?://", max_length=4000)]
-_TaskId = Annotated[str, Meta(pattern=r"^[0-9a-z]{26}$")]
+_Url = Annotated[str, Meta(pattern=r"^[Hh][Tt][Tt][Pp][Ss]?://", examples=["https://shop.example/thing"],
+                           max_length=4000)]
+_TaskId = Annotated[str, Meta(pattern=r"^[0-9a-z]{26}$", examples=["1k1bh1g0mttfjwdnxw18d57f1q"])]
 _Pattern = Annotated[str, Meta(max_length=400)]
 
 

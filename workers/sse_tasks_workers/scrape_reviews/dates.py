@@ -26,6 +26,8 @@ _ISO = re.compile(
 _CJK = re.compile(r"(\d{4})\s*[年년]\s*(\d{1,2})\s*[月월](?:\s*(\d{1,2})\s*[日일])?")
 _YEAR_FIRST = re.compile(r"(?<!\d)(\d{4})[/.](\d{1,2})[/.](\d{1,2})(?!\d)", re.ASCII)
 _NUMERIC = re.compile(r"(?<!\d)(\d{1,2})([/.-])(\d{1,2})\2(\d{4})(?!\d)", re.ASCII)
+_SHORT_YEAR = re.compile(r"(?:\D{0,30}[\s:])?(\d{1,2})([/.])(\d{1,2})\2(\d{2})(?:,?\s+\d{1,2}:\d\d\D*)?", re.ASCII)
+_YEAR_FIRST_LANGUAGES = {"", "ja", "zh", "ko", "hu", "lt", "mn", "fa", "eu"}
 _YEAR = re.compile(r"(?<!\d)(?:19|20)\d\d(?!\d)")
 _MONTH_FIRST_TAGS = {"en-us", "en-ph", "es-us"}
 _COMMON_LANGUAGES = ["en", "de", "fr", "es", "it", "pt", "nl", "pl", "sv", "da", "tr", "ru", "ja", "zh"]
@@ -51,6 +53,8 @@ def parse_date(raw: str, language: str | None = None, base: dt.datetime | None =
         return _day(int(year), int(month), int(day)) if day else _padded(int(year), int(month))
     if match := _NUMERIC.search(text):
         return _from_numbers(int(match[1]), int(match[3]), int(match[4]), language, order)
+    if (match := _SHORT_YEAR.fullmatch(text)) and "version" not in text.lower():
+        return _from_short(int(match[1]), int(match[3]), 2000 + int(match[4]), language, order, base)
     return _from_words(text, language, base)
 
 
@@ -117,6 +121,17 @@ def _from_numbers(first: int, second: int, year: int, language: str | None, orde
     return _day(year, second, first)
 
 
+def _from_short(first: int, second: int, year: int, language: str | None, order: str | None,
+                base: dt.datetime | None) -> PageDate:
+    """With a year of two digits, which may be the first ones as well."""
+    if base is not None and year > base.year:
+        return None, None
+    primary = (language or "").lower().replace("_", "-").split("-")[0]
+    if order is None and second <= 12 and primary in _YEAR_FIRST_LANGUAGES:
+        return None, None
+    return _from_numbers(first, second, year, language, order)
+
+
 def _from_words(text: str, language: str | None, base: dt.datetime | None) -> PageDate:
     tokens = text.split(" ")
     digit = next((i for i, token in enumerate(tokens) if any(c.isdigit() for c in token)), None)
@@ -126,8 +141,9 @@ def _from_words(text: str, language: str | None, base: dt.datetime | None) -> Pa
         year = max(i for i, token in enumerate(tokens) if _YEAR.search(token)) + 1
         for end in dict.fromkeys((len(tokens), year)):  # and so may words behind it: "… 2016 by Ann"
             for start in range(max(digit - 2, 0), digit + 1):
-                if found := _dateparser(" ".join(tokens[start:end]), language, True, None):
-                    return found
+                found = _dateparser(" ".join(tokens[start:end]), language, True, None)
+                if found and (found[1] != "day" or re.search(rf"(?<!\d)0?{int(str(found[0])[8:])}(?!\d)", text)):
+                    return found  # with no day that the text doesn't have
         return None, None
     if base is None or not any(c.isalpha() for c in text):
         return None, None

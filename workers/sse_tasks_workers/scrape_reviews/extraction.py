@@ -13,6 +13,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
 from . import jsonld, markup, microformats
 from .declared import Declared, declared_anywhere, declared_by
 from .json_reviews import read_json
@@ -35,7 +37,8 @@ class Page:
     """What was read from one page. ``sources`` counts the reviews of each syntax before they were merged.
 
     ``profile`` names the site profile that fitted, ``load_more`` is its CSS selector of the control that shows more
-    reviews, where the page has one. ``language`` is the page's own, as a tag.
+    reviews, where the page has one. ``language`` is the page's own, as a tag. ``shown`` is what one without reviews
+    seems to be, in words.
     """
 
     reviews: list[Review] = field(default_factory=list)
@@ -48,6 +51,7 @@ class Page:
     load_more: str | None = None
     profile: str | None = None
     language: str | None = None
+    shown: str | None = None
 
 
 def read_page(html: str, url: str, *, number: int = 1, base: dt.datetime | None = None, start_url: str = "",
@@ -78,11 +82,20 @@ def read_page(html: str, url: str, *, number: int = 1, base: dt.datetime | None 
         groups += _by_profile(root, setting, page, [*profiles, *shipped_profiles()], html)
         if not any(groups):
             groups += _unmarked(root, setting, page)
-    page.reviews = merge_groups(groups)
+    page.reviews = _without_doubtful_scales(merge_groups(groups))
     if page.declared == Declared():
         page.declared = declared_anywhere(nodes)
     page.fingerprint = page_fingerprint(page.reviews, markup.element_text(root) if page.reviews else "")
     return page
+
+
+def _without_doubtful_scales(reviews: list[Review]) -> list[Review]:
+    """Where one review has an 8 and none says of how many, a 3 beside it isn't of five either."""
+    unstated = [review for review in reviews if review.rating is not None and review.rating_best is None]
+    if all(review.rating <= 5 for review in unstated if review.rating is not None):
+        return reviews
+    return [msgspec.structs.replace(review, rating_normalised=None) if review.rating_best is None else review
+            for review in reviews]
 
 
 def _base_address(root: Any, url: str) -> str:

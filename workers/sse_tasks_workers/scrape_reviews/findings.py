@@ -43,7 +43,8 @@ class Findings:
     def __init__(self, ctx: AsyncTaskContext, input: ScrapeReviewsInput, state: ComparisonState | None) -> None:
         self._ctx = ctx
         self._kinds: list[str] = list(input.exports)
-        self._comparison = Comparison(ctx.files, input.compare_with, state) if input.compare_with else None
+        addresses = [] if input.sitemap else [*filter(None, (input.url,)), *input.urls]
+        self._comparison = (Comparison(ctx.files, input.compare_with, state, addresses) if input.compare_with else None)
         self._before = ctx.files.parent / "items.jsonl" if (ctx.files.parent / "task.json").is_file() else None
         self._before_bytes = self._before.stat().st_size if self._before is not None and self._before.is_file() else 0
         self._since = tempfile.SpooledTemporaryFile(_IN_MEMORY_BYTES)  # noqa: SIM115 - closed by close()
@@ -67,6 +68,9 @@ class Findings:
         if self._comparison is not None:
             output.compared = self._comparison.outcome()
             output.message += f" {_compared_in_words(output)}"
+            if elsewhere := self._comparison.state.elsewhere:
+                output.errors.append("compare_with names a task that read none of these addresses but "
+                                     f"{elsewhere}: what it had isn't gone, and what seems known may be another review")
         kinds = self._kinds
         if "parquet" in kinds and not await asyncio.to_thread(has_pyarrow):
             kinds = [kind for kind in kinds if kind != "parquet"]

@@ -35,7 +35,8 @@ _DROPPED = frozenset({"content-encoding", "content-length", "transfer-encoding"}
 
 class DocumentGate:
     """``await gate.listen(cdp, frame)``; ``begin(seconds)`` before each page. ``problem`` says what was cut off,
-    ``refusal`` why the page's own document wasn't let through."""
+    ``refusal`` why the page's own document wasn't let through. ``restless``: the page has gone for a download since,
+    and may do so again."""
 
     def __init__(self) -> None:
         self._cdp: CDPSession | None = None
@@ -44,6 +45,7 @@ class DocumentGate:
         self._open: set[asyncio.Task[None]] = set()
         self.problem: str | None = None
         self.refusal: PageFailed | None = None
+        self.restless = self._has_come = False
 
     async def listen(self, cdp: CDPSession, frame: str) -> None:
         self._cdp, self._frame = cdp, frame
@@ -57,6 +59,7 @@ class DocumentGate:
     def begin(self, seconds: float) -> None:
         self._deadline = time.monotonic() + seconds
         self.problem = self.refusal = None
+        self.restless = self._has_come = False
 
     def _paused(self, event: dict[str, Any]) -> None:
         deciding = asyncio.ensure_future(self._decide(event))
@@ -81,9 +84,11 @@ class DocumentGate:
                     check_kind(status, headers)
                 except PageFailed as why:
                     if event.get("frameId") == self._frame:
-                        self.refusal = why
+                        self.restless = self._has_come
+                        self.refusal = None if self._has_come else why
                     await self._cdp.send("Fetch.failRequest", {**request, "errorReason": "Aborted"})
                     return
+                self._has_come |= event.get("frameId") == self._frame
             is_empty = status is None or 300 <= status < 400 or status in {204, 205}
             if is_empty or _is_surely_small(headers):
                 await self._cdp.send("Fetch.continueRequest", request)

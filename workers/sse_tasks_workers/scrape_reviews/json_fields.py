@@ -11,39 +11,46 @@ from .dates import PageDate, parse_date
 from .languages import decide_language, language_tag
 from .markup import absolute
 from .ratings import Rating, parse_count, parse_rating
-from .records import Review, clean_text, web_address
+from .records import Review, clean_text, web_address, without_markup
 from .setting import PageSetting
 
 __all__ = ["flattened", "has_body", "names_a_rating", "names_a_scale", "review_of", "tells"]
 
 _RATING = ("rating", "ratingvalue", "score", "stars", "starrating", "overallrating", "reviewrating", "ratingscore",
-           "reviewscore", "star", "rate", "overallratingvalue", "userrating", "ratingout")
+           "reviewscore", "star", "rate", "overallratingvalue", "userrating", "ratingout", "ratingstar", "authorrating",
+           "imrating")
 _SURE_BODY = ("reviewtext", "reviewbody", "reviewcontent", "reviewmessage", "reviewcomment", "reviewdescription",
               "bodyhtml", "commenttext", "comments")
 _BODY = (*_SURE_BODY, "body", "content", "text", "review", "comment", "message", "description", "summary", "snippet")
 _AUTHOR = ("author", "authorname", "usernickname", "nickname", "reviewer", "reviewername", "displayname", "username",
-           "user", "consumer", "customer", "customername", "userdata", "authordata", "profile", "createdby", "writer")
+           "user", "consumer", "customer", "customername", "userdata", "authordata", "profile", "createdby", "writer",
+           "authorusername", "creator", "guestdetails")
 _NAME = ("displayname", "name", "nickname", "username", "fullname", "publicname", "firstname", "text", "title")
 _DATE = ("submissiontime", "datepublished", "publisheddate", "publishedat", "createdat", "createddate", "creationdate",
          "datecreated", "created", "reviewdate", "date", "dateposted", "postedat", "submittedat", "submissiondate",
-         "timestamp", "time", "dates", "publishdate", "updatedat")
-_TITLE = ("title", "headline", "subject", "reviewtitle", "summary", "reviewheadline")
-_ID = ("id", "reviewid", "uuid", "reviewuuid", "ugcid", "legacyid")
+         "timestamp", "time", "dates", "publishdate", "reviewsubmissiontime", "timecreated", "timestampcreated",
+         "ctime", "revieweddate", "updatedat", "updated")
+_TITLE = ("title", "headline", "subject", "reviewtitle", "summary", "reviewheadline", "reviewsummary")
+_ID = ("id", "reviewid", "uuid", "reviewuuid", "ugcid", "legacyid", "recommendationid")
 _VERIFIED = ("verified", "isverified", "verifiedbuyer", "isverifiedbuyer", "verifiedpurchase", "isverifiedpurchase",
              "verifiedpurchaser", "verifiedreviewer", "buyerverified", "reviewverifiedtype", "verifiedstatus")
+_VERIFIED_BADGE = re.compile(r"verified[ _-]?(?:purchase[rd]?|buyer)", re.IGNORECASE)
 _HELPFUL = ("totalpositivefeedbackcount", "helpfulvotes", "helpfulcount", "helpful", "votesup", "thumbsup",
-            "thumbsupcount", "upvotes", "upvotecount", "likes", "likecount", "helpfulyes", "reviewvotesup")
+            "thumbsupcount", "upvotes", "upvotecount", "likes", "likecount", "helpfulyes", "reviewvotesup",
+            "positivefeedback", "helpfulvotescount", "helpfulnessvotes")
 _REPLY = ("ownerresponse", "merchantresponse", "merchantreply", "clientresponses", "reply", "response", "companyreply",
-          "businessresponse", "reviewreply", "ownerreply", "sellerreply", "developerreply", "replycontent")
+          "businessresponse", "reviewreply", "ownerreply", "sellerreply", "developerreply", "replycontent",
+          "developerresponse", "itemratingreply", "partnerreply")
 _REPLY_TEXT = ("response", "message", "content", "text", "body", "comment", "reply")
 _IMAGES = ("images", "photos", "pictures", "media", "imagesdata", "customerimages", "reviewimages", "reviewphotos",
            "imagesfilename", "photo", "image")
+_PROS, _CONS = ("positivetext", "pros"), ("negativetext", "cons")
 _VARIANT = ("variant", "productvariant", "variantname", "varianttitle", "productvarianttitle", "skuname")
 _LANGUAGE = ("language", "locale", "contentlocale", "lang", "languagecode", "reviewlanguage")
 _BEST = ("ratingrange", "bestrating", "maxrating", "ratingmax", "maxscore", "scale", "outof")
 _WORST = ("worstrating", "minrating", "ratingmin")
 _WRAPPERS = ("details", "metrics", "badges", "attributes", "labels", "node", "review", "ugc", "metadata",
-             "verification")
+             "verification", "textdetails")
 """Keys of objects that hold fields of the review itself."""
 
 
@@ -80,13 +87,13 @@ def names_a_scale(flat: dict[str, Any]) -> bool:
 
 def has_body(flat: dict[str, Any], plain: bool) -> bool:
     """Whether it has words; ``plain``: also under names that other things have for theirs (``description``)."""
-    sure = (*_SURE_BODY, "body", "content", "comment", "review", "text")
-    return _text(flat, _BODY if plain else sure) is not None
+    sure = (*_SURE_BODY, "body", "content", "comment", "review", "text", *_PROS)
+    return _text(flat, (*_BODY, *_PROS, *_CONS) if plain else sure) is not None
 
 
 def review_of(flat: dict[str, Any], setting: PageSetting) -> Review:
     """The record of a flattened object."""
-    body = _text(flat, _BODY)
+    body = _text(flat, _BODY) or "\n".join(filter(None, (_text(flat, _PROS), _text(flat, _CONS)))) or None
     title = _text(flat, [name for name in _TITLE if name != "summary" or _text(flat, ["summary"]) != body])
     stated = language_tag(_text(flat, _LANGUAGE))
     language, language_source = decide_language(stated, setting.language, title, body)
@@ -113,7 +120,7 @@ def review_of(flat: dict[str, Any], setting: PageSetting) -> Review:
         language=language,
         language_source=language_source,
         verified=_verified(flat),
-        helpful_votes=next((count for name in _HELPFUL if (count := parse_count(flat.get(name))) is not None), None),
+        helpful_votes=next((count for name in _HELPFUL if (count := _votes(flat.get(name))) is not None), None),
         reply=reply,
         reply_author=reply_author,
         reply_date=reply_date,
@@ -131,9 +138,9 @@ def _text(flat: dict[str, Any], names: Iterable[str], limit: int = 100_000) -> s
     for name in names:
         value = flat.get(name)
         if isinstance(value, dict):  # {"text": "…", "language": "en"}
-            value = next((inner for key in ("text", "value", "content", "html")
+            value = next((inner for key in ("text", "value", "content", "html", "label")
                           if isinstance(inner := value.get(key), str)), None)
-        if isinstance(value, str | int) and (text := clean_text(value, limit)):
+        if isinstance(value, str | int) and (text := clean_text(without_markup(value), limit)):
             return text
     return None
 
@@ -147,8 +154,8 @@ def _rating(flat: dict[str, Any]) -> Rating:
             inner = flattened(value)
             best = next((inner[key] for key in (*_BEST, "best", "max", "range") if key in inner), best)
             worst = next((inner[key] for key in (*_WORST, "worst", "min") if key in inner), worst)
-            value = next((inner[key] for key in ("ratingvalue", "value", "rating", "score", "stars") if key in inner),
-                         None)
+            value = next((inner[key] for key in ("ratingvalue", "value", "rating", "score", "stars", "label")
+                          if key in inner), None)
         if isinstance(value, str | int | float) and not isinstance(value, bool):
             rating = parse_rating(value, best, worst)
             if rating.value is not None and 0 <= rating.value <= 100:
@@ -160,7 +167,7 @@ def _author(flat: dict[str, Any]) -> tuple[str | None, str | None]:
     for name in _AUTHOR:
         value = flat.get(name)
         if isinstance(value, str) and (text := clean_text(value, 500)):
-            return text, None
+            return text, _text(flat, ("authorurl", "authorlink"), 2000)
         if isinstance(value, dict):
             inner = flattened(value)
             if text := _text(inner, _NAME, 500):
@@ -173,7 +180,8 @@ def _raw_date(flat: dict[str, Any]) -> str | int | float | None:
         value = flat.get(name)
         if isinstance(value, dict):
             inner = flattened(value)
-            value = next((inner[key] for key in _DATE if isinstance(inner.get(key), str | int | float)), None)
+            value = next((inner[key] for key in (*_DATE, "label") if isinstance(inner.get(key), str | int | float)),
+                         None)
         if isinstance(value, str) and value.strip():
             return value
         if isinstance(value, int | float) and not isinstance(value, bool) and _moment(value) is not None:
@@ -201,6 +209,12 @@ def _date(raw: str | int | float | None, setting: PageSetting) -> PageDate:
     return parse_date(raw, setting.language, setting.base) if raw else (None, None)
 
 
+def _votes(value: Any) -> int | None:
+    if isinstance(value, dict):
+        value = next((inner for name, inner in flattened(value).items() if name in _HELPFUL), None)
+    return parse_count(value)
+
+
 def _verified(flat: dict[str, Any]) -> bool | None:
     for name in _VERIFIED:
         value = flat.get(name)
@@ -217,7 +231,10 @@ def _verified(flat: dict[str, Any]) -> bool | None:
                 return True
             if word in {"false", "no", "0", "nothing", "unverified", "none"}:
                 return False
-    return None
+    badges = flat.get("badges")
+    names = (name for badge in badges[:50] for name in (badge.values() if isinstance(badge, dict) else [badge])
+             ) if isinstance(badges, list) else ()
+    return True if any(isinstance(name, str) and _VERIFIED_BADGE.fullmatch(name) for name in names) else None
 
 
 def _reply(flat: dict[str, Any], setting: PageSetting) -> tuple[str | None, str | None, str | None]:

@@ -48,10 +48,12 @@ def read_json(value: Any, url: str, *, number: int = 1, base: dt.datetime | None
     """
     setting = PageSetting(url, url, number, base or dt.datetime.now(dt.UTC), language_tag(language))
     values = _values(value) if isinstance(value, str | bytes | bytearray) else [value]
+    stored: dict[str, Any] = {}
+    _walk(values, lambda entry, path: _note_stored(entry, path, stored))
     linked = list(nodes_of(_linked(values)))
     resolve(linked)
     groups = [[review for review, _ in reviews_of(linked, "json", setting)]]
-    groups.append([review_of(entry, setting) for entry in _entries(values, url)])
+    groups.append([review_of(entry, setting) for entry in _entries(values, url, stored)])
     return merge_groups(group for group in groups if group)
 
 
@@ -102,8 +104,15 @@ def _linked(values: list[Any]) -> list[Any]:
     return found
 
 
-def _entries(values: list[Any], url: str) -> list[dict[str, Any]]:
-    """The objects that are reviews, as flat dicts with plain keys."""
+def _note_stored(entry: dict[str, Any], path: tuple[str, ...], stored: dict[str, Any]) -> bool:
+    """Apollo's store of a page's data has each thing once, under its type and id, and names it so elsewhere."""
+    if path and ":" in path[-1] and "__typename" in entry:
+        stored.setdefault(path[-1], entry)
+    return False
+
+
+def _entries(values: list[Any], url: str, stored: dict[str, Any]) -> list[dict[str, Any]]:
+    """The objects that are reviews, as flat dicts with plain keys. ``stored``: those that ``__ref`` may name."""
     found: list[dict[str, Any]] = []
     told_by_url = _REVIEW_WORD.search(url.split("?")[0]) is not None
 
@@ -111,7 +120,8 @@ def _entries(values: list[Any], url: str) -> list[dict[str, Any]]:
         if value.get("@type") or len(found) >= REVIEWS_LIMIT:
             return True
         if "" in path[-2:] or _in_map(path):
-            flat = flattened(value)
+            flat = {name: stored.get(str(single["__ref"]), single) if isinstance(single, dict) and "__ref" in single
+                    else single for name, single in flattened(value).items()}
             near = [key for key in path if key][-2:]
             if _is_review(flat, any(map(_REVIEW_WORD.search, near)), told_by_url, any(map(_TALK_WORD.search, near))):
                 found.append(flat)
@@ -123,8 +133,9 @@ def _entries(values: list[Any], url: str) -> list[dict[str, Any]]:
 
 
 def _in_map(path: tuple[str, ...]) -> bool:
-    """``{"reviews": {"17": {…}, "18": {…}}}``: a list by another name."""
-    return len(path) > 1 and _REVIEW_WORD.search(path[-2]) is not None
+    """``{"reviews": {"17": {…}, "18": {…}}}`` or ``{"Review:17": {…}, "User:3": {…}}``: a list by another name."""
+    return (len(path) > 1 and _REVIEW_WORD.search(path[-2]) is not None) or (
+        bool(path) and re.match(r"\w*review\w*:", path[-1], re.IGNORECASE) is not None)
 
 
 def _is_review(flat: dict[str, Any], told_by_path: bool, told_by_url: bool, is_talk: bool) -> bool:

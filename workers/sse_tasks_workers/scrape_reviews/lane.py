@@ -198,6 +198,8 @@ class Lane:
         from playwright.async_api import Error
         from playwright.async_api import TimeoutError as Overdue
 
+        if self._gate.restless:  # else the last page's next download would be taken for this one's
+            await self.drop()
         await self._open()
         assert self._context is not None
         await self._evidence.begin(self._context, traced)
@@ -279,14 +281,23 @@ class Lane:
             if done != "clicked":
                 return "off" if done == "off" else "none"
         began, last, still = time.monotonic(), before, 0
+        open_ones: frozenset[str] | None = None  # no later ones: a page may ask for something all the time
+        rounds = 0
         while time.monotonic() - began < MORE_SECONDS:
             await asyncio.sleep(_POLL_SECONDS)
             now = await self._evaluate(page_scripts.MUTATIONS)
             still = 0 if now != last else still + 1
             last = now
             quiet = 3 if now != before else int(QUIET_SECONDS / _POLL_SECONDS)
-            if still >= quiet and not self._answers.pending:
+            if still < quiet:
+                open_ones, rounds = None, 0
+                continue
+            pending = self._answers.pending
+            open_ones = pending if open_ones is None else open_ones & pending
+            if not open_ones and (rounds or not pending):
                 break
+            if not open_ones:  # an answer may have led to another question
+                open_ones, rounds = None, 1
         if last != before or self._answers.has_come:
             return "changed"
         return "same" if done == "clicked" else "none"

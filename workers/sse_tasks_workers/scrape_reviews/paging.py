@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit, urlunsplit
 
-__all__ = ["NextPage", "find_next", "with_page_number"]
+__all__ = ["NextPage", "find_next", "is_page_of", "page_number", "with_page_number"]
 
 PAGE_PARAMETERS = ("page", "p", "pg", "paged", "pagenumber", "page_number", "pageno", "pagenum", "reviewpage",
                    "review_page", "reviewspage", "cpage", "seite", "pagina", "página", "sida", "strona", "side")
@@ -27,6 +27,8 @@ _NEXT_WORDS = frozenset({
 })
 _PAGE_WORD = r"(?:p|pg|page|seite|pagina|comment-page|cpage|reviews?|bewertungen|avis|opiniones)"
 _PAGE_SUFFIX = re.compile(rf"[-_/.]{_PAGE_WORD}[-_/]?\d{{1,5}}(?=(?:\.[a-z]{{2,5}})?/?$)", re.IGNORECASE)
+_CURRENT = {"current", "active", "selected", "page", "true", "is-active", "is-current"}
+_OFFSET = re.compile(r"(?:^|&)(?:start|offset|from|skip|first|begin|pos)=\d+", re.IGNORECASE)
 _ENDING = re.compile(r"(?:\.[a-z]{2,5})?/?$", re.IGNORECASE)
 
 
@@ -105,7 +107,34 @@ def _numbered_link(root: Any, url: str, base_url: str) -> str | None:
                 targets.setdefault(number, target)
         except ValueError:
             continue
-    return targets.get(page_number(url, 0 if 0 in targets else 1) + 1)  # some count from 0
+    if following := targets.get(page_number(url, 0 if 0 in targets else 1) + 1):  # some count from 0
+        return following
+    return _by_its_text(root, url, base_url)
+
+
+def _by_its_text(root: Any, url: str, base_url: str) -> str | None:
+    """Of a list of pages the link that is called by the next number, for pages that are counted by their first review
+    (``?start=20``) or in their path."""
+    here, numbers = 0, dict[int, str]()
+    for part in root.iter("a", "span", "strong", "b", "em", "li"):
+        is_plain = len(part) == 0 or (len(part) == 1 and len(part[0]) == 0)  # whatever is nested deeper is no number
+        text = "".join(part.itertext()).strip() if is_plain else ""
+        if not (text.isdecimal() and len(text) <= 4):
+            continue
+        try:
+            target = _without_fragment(urljoin(base_url, (part.get("href") or "").strip()))
+        except ValueError:
+            continue
+        marks = f"{part.get('class') or ''} {part.get('aria-current') or ''}".lower().split()
+        if _CURRENT & set(marks) or (part.get("href") and target == _without_fragment(url)):
+            here = int(text)
+        elif part.tag == "a" and part.get("href") and is_page_of(target, url) and (
+                _is_in_page_list(part) or _OFFSET.search(urlsplit(target).query)):
+            numbers.setdefault(int(text), target)
+    if not here:  # the one that isn't linked; where all are, an address without a number is the first one's
+        here = next((number for number in range(1, len(numbers) + 1) if number not in numbers),
+                    0 if _OFFSET.search(urlsplit(url).query) or _PAGE_SUFFIX.search(urlsplit(url).path) else 1)
+    return numbers.get(here + 1) if here else None
 
 
 def is_page_of(target: str, url: str) -> bool:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import datetime as dt
 import email.utils
+import re
 import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -33,6 +34,8 @@ BACKOFF_SECONDS = 1.0
 HOST_LIMIT = 6
 """Requests for pages that one host gets at once, as from a browser."""
 _ROBOTS_ATTEMPTS = 3
+_VERSION = re.compile(rf"(?im)^(\s*user-agent\s*:\s*{ROBOTS_TOKEN})/\S*")
+"""Rules for ``sse-tasks/1.2``, as a host's log shows it, are for us as well."""
 
 Sleep = Callable[[float], Awaitable[None]]
 
@@ -155,7 +158,7 @@ class Politeness:
             try:
                 async with self._client.stream("GET", url) as response:
                     if response.status_code < 400:
-                        return Robots(Protego.parse(await _limited_text(response)))
+                        return Robots(Protego.parse(_VERSION.sub(r"\1", await _limited_text(response))))
                     if response.status_code < 500 and response.status_code != 429:
                         return Robots()
                     why = f"status {response.status_code}"

@@ -64,6 +64,8 @@ _NUMBER_WORDS = {
         "ten zehn dix diez dieci dez tien dziesięć десять on tio ti",
     )) for word in words.split()
 }
+_ONE_PERSON = re.compile(r"(?:a\s+)?(?:one|eine?|une?|una|uma|een|en|jedna)\s+"
+                         r"(?:person|personne|persona|pessoa|persoon|osoba)\b", re.IGNORECASE)
 _PLAIN_WORDS = frozenset({"to", "en", "on", "ni", "ti", "un", "um", "sei"})
 """Number words that are other words as well: they count only where nothing else in the text is a number."""
 
@@ -175,6 +177,8 @@ def parse_count(value: object) -> int | None:
         return int(value) if math.isfinite(value) and value.is_integer() and 0 <= value < 1e12 else None
     raw = plain_digits(clean_text(value, 100) or "")
     numbers = _NUMBER.findall(raw)
+    if not numbers and _ONE_PERSON.match(raw):
+        return 1
     if len(numbers) != 1:
         return None
     compact = re.sub(r"[\s'’\u00a0\u202f]", "", numbers[0]).rstrip(".,")

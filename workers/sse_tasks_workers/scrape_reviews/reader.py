@@ -22,7 +22,7 @@ from .politeness import RETRY_AFTER_LIMIT_SECONDS, PageFailed, backoff_seconds
 from .reading import Reading, end_growing, expected_last_page, page_failed, reviews_in_words, take_more, take_page
 from .records import Review
 from .rendering import Rendering
-from .whole_page import linked_page, read_whole, says_the_same, shown_instead
+from .whole_page import linked_page, read_whole, says_the_same
 
 if TYPE_CHECKING:
     from .crawl import Crawl
@@ -184,8 +184,6 @@ class Reader:
         state = self._state
         number = state.documents if state.growing else state.documents + 1
         page = await self._parse(loaded, number)
-        if state.documents == 0:
-            state.shown = await asyncio.to_thread(shown_instead, loaded, page)
         await self._hand_over(partial(self._take_page, page, loaded, can_grow=lane.runs_scripts))
         known = {_name(review) for review in page.reviews}
         answers, rounds, fruitless = list(loaded.answers), 0, 0

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import re
 from collections import Counter
 from typing import Any, Literal
 
@@ -15,9 +16,10 @@ import msgspec
 from .contract import ScrapeReviewsInput, Stopped, UrlOutcome
 from .extraction import Page
 from .merging import identity
-from .paging import page_number, with_page_number
+from .paging import is_page_of, page_number, with_page_number
 from .politeness import PageFailed
 from .records import Review
+from .walls import EMPTY, KEPT_AWAY, MISSING
 
 __all__ = ["Reading", "end_growing", "expected_last_page", "outcome", "page_failed", "take_more", "take_page"]
 
@@ -61,6 +63,7 @@ class Reading(msgspec.Struct, kw_only=True):
     bare: dict[str, int] = {}
     cookies: list[dict[str, Any]] = []
     title: str | None = None
+    item: str | None = None
     shown: str | None = None
     profile: str | None = None
     stopped: Stopped | None = None
@@ -82,6 +85,12 @@ def take_page(state: Reading, page: Page, url: str, problems: list[str], input: 
     One that was growing when an earlier attempt ended is the same one again and counts no second time.
     """
     again = bool(state.growing)
+    if not again and state.documents and (lost := _elsewhere(state, page, url)):
+        if lost not in KEPT_AWAY and (state.guessed or (state.declared is not None and not _expects_more(state))):
+            state.stopped, state.more = "no_next_page", False
+        else:
+            page_failed(state, PageFailed(f"it looks like {lost}"))
+        return []
     if not again:
         state.documents += 1
         state.pages += 1
@@ -90,6 +99,8 @@ def take_page(state: Reading, page: Page, url: str, problems: list[str], input: 
         state.grew = False
     state.start_url = state.start_url or url
     state.title = state.title or page.title
+    state.item = state.item or next((review.item for review in page.reviews if review.item), None)
+    state.shown = page.shown if state.documents == 1 else state.shown
     state.profile = state.profile or page.profile
     state.visited += [u for u in dict.fromkeys((state.next_url, url)) if u not in state.visited]
     _take_words(state, page, url, problems)
@@ -108,6 +119,22 @@ def take_page(state: Reading, page: Page, url: str, problems: list[str], input: 
         _go_on(state, page, url, input, can_grow)
     _limit_reviews(state, beyond, input)
     return taken
+
+
+def _elsewhere(state: Reading, page: Page, url: str) -> str | None:
+    """What came instead of a further page; None where it is one."""
+    if page.shown in KEPT_AWAY or (page.shown in {EMPTY, MISSING} and not state.guessed):
+        return page.shown
+    if url == state.next_url or is_page_of(url, state.next_url) or is_page_of(url, state.start_url):
+        return None
+    is_same = bool(page.reviews) and (_bare_title(page.title) == _bare_title(state.title) or any(
+        review.item == state.item is not None for review in page.reviews))
+    return None if is_same else f"another thing's page, {url}"
+
+
+def _bare_title(title: str | None) -> str | None:
+    """The title without the page's number."""
+    return title and re.sub(r"[\W\d_]+(?:page|seite|pagina|p)?[\W\d_]*$|\d+", "", title.casefold())
 
 
 def take_more(state: Reading, page: Page, problems: list[str], input: ScrapeReviewsInput, *, rounds: int,

@@ -5,6 +5,7 @@ Nothing here guesses. What a page doesn't say, or says in a way that could mean 
 
 from __future__ import annotations
 
+import html
 import math
 import re
 import types
@@ -13,7 +14,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-__all__ = ["Review", "clean_text", "frame_dtypes", "plain_digits", "web_address"]
+__all__ = ["Review", "clean_text", "frame_dtypes", "plain_digits", "web_address", "without_markup"]
 
 BODY_LIMIT = 100_000
 """Characters of one text that are kept. No honest review is longer; a hostile page's may be."""
@@ -106,6 +107,25 @@ def clean_text(value: object, limit: int = BODY_LIMIT) -> str | None:
     if _SURROGATE.search(text):
         text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     return text.strip() or None
+
+
+_FORMATTING = re.compile(r"<(/?)(p|br|div|span|b|i|em|strong|u|ul|ol|li)(?:\s(?:class|style|dir|lang)=[^<>]{0,200})?"
+                         r"\s?/?>", re.IGNORECASE)
+_ANY_TAG = re.compile(r"</?[a-z][^<>]{0,300}>", re.IGNORECASE)
+_ENTITY = re.compile(r"&(?:amp|quot|lt|gt|apos|nbsp|[lr][sd]quo|hellip|#\d{2,6}|#x[0-9a-f]{2,5});", re.IGNORECASE)
+
+
+def without_markup(value: object) -> object:
+    """Of a text in data, where people's words stand as HTML: what is read there. It is left alone where any of its
+    tags does more than to format words."""
+    if not isinstance(value, str) or not ("<" in value or "&" in value):
+        return value
+    text = value[: 2 * BODY_LIMIT]
+    if all(_FORMATTING.fullmatch(tag) for tag in _ANY_TAG.findall(text)):
+        plain = _FORMATTING.sub(lambda tag: "\n" if tag[2].lower() in {"p", "br", "div", "li"} else "", text)
+        if plain != text:
+            text = "\n".join(line.strip() for line in plain.split("\n") if line.strip())
+    return _ENTITY.sub(lambda entity: html.unescape(entity[0]), text)
 
 
 _DIGITS = {ord(zero) + n: str(n) for zero in "٠۰०০๐０" for n in range(10)} | {ord("٫"): ".", ord("٬"): ","}

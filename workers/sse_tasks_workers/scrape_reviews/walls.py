@@ -6,12 +6,22 @@ import re
 
 from .markup import element_text, parse_page
 
-__all__ = ["what_is_shown"]
+__all__ = ["EMPTY", "KEPT_AWAY", "MISSING", "what_is_shown"]
 
 _TEXT_LIMIT = 20_000
 _SHORT = 3000
 """Characters of a page that shows nothing but its wall."""
 
+ROBOT_CHECK, MISSING = "a check that keeps robots out", "a page that says that it isn't there"
+LOGIN, FAILED = "a page that asks to log in first", "a page that says that something went wrong"
+EMPTY = "an empty page"
+KEPT_AWAY = frozenset({ROBOT_CHECK, LOGIN, FAILED})
+"""Behind these there may well be reviews."""
+
+_FAILED = re.compile(r"something (?:went|has gone) wrong|an (?:unexpected )?error (?:has )?occurred|try again later|"
+                     r"temporarily unavailable|service unavailable|internal server error|bad gateway|too many requests|"
+                     r"fehler (?:ist )?aufgetreten|erreur (?:s'est produite|est survenue)|ha ocurrido un error|"
+                     r"verificato un errore|ocorreu um erro|wystąpił błąd|произошла ошибка|エラーが発生", re.IGNORECASE)
 _LOGIN = re.compile(r"\b(?:log ?in|sign ?in|anmelden|einloggen|se connecter|connexion|iniciar sesión|accedi|inloggen|"
                     r"entrar|zaloguj|logga in|войти)\b|ログイン|登录|로그인", re.IGNORECASE)
 _ROBOT = re.compile(r"just a moment|are you (?:a )?(?:human|robot)|verify (?:that )?you(?:'re| are) (?:a )?human|"
@@ -35,20 +45,22 @@ def what_is_shown(html: str, title: str | None) -> str | None:
     """What such a page seems to be, in words that follow "It looks like"; None where it is just a page."""
     root = parse_page(html[: 40 * _TEXT_LIMIT])
     if root is None:
-        return "an empty page"
+        return EMPTY
     text = element_text(root)[:_TEXT_LIMIT].strip()
     head = f"{title or ''}\n{' '.join(''.join(h.itertext())[:300] for h in root.xpath('//h1')[:3])}"
     short = len(text) < _SHORT
     if _ROBOT.search(head) or (short and _ROBOT.search(text)):
-        return "a check that keeps robots out"
+        return ROBOT_CHECK
     if _MISSING.search(head):
-        return "a page that says that it isn't there"
+        return MISSING
     if root.xpath("//input[@type='password']") and (_LOGIN.search(head) or (short and _LOGIN.search(text))):
-        return "a page that asks to log in first"
+        return LOGIN
+    if _FAILED.search(head) or (short and _FAILED.search(text)):
+        return FAILED
     if _NO_REVIEWS.search(text):
         return "a page that has no reviews yet"
     if short and _CONSENT.search(text) and root.xpath("//button | //*[@role='button'] | //input[@type='submit']"):
         return "a page that asks for consent first"
     if not text:
-        return "an empty page"
+        return EMPTY
     return None

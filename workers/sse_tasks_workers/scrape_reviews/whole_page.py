@@ -21,7 +21,7 @@ from .profiles import Profile
 from .records import Review
 from .walls import what_is_shown
 
-__all__ = ["linked_page", "read_whole", "says_the_same", "shown_instead", "warm_up"]
+__all__ = ["linked_page", "read_whole", "says_the_same", "warm_up"]
 
 GUESSED = "guessed"
 
@@ -63,6 +63,8 @@ def read_whole(loaded: LoadedPage, *, number: int, start_url: str, profiles: Seq
     for review in page.reviews:
         review.asked_url = without_credentials(asked_url)
         review.page_url = without_credentials(review.page_url)
+    if not page.reviews:
+        page.shown = what_is_shown(loaded.html, page.title)
     return page
 
 
@@ -83,8 +85,3 @@ def warm_up(with_parquet: bool = False) -> None:
               "</script>", "http://page.example/")
     if with_parquet:
         has_pyarrow()
-
-
-def shown_instead(loaded: LoadedPage, page: Page) -> str | None:
-    """What a page without reviews seems to be; None for one with some, and for one that is just a page."""
-    return None if page.reviews else what_is_shown(loaded.html, page.title)
