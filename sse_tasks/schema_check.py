@@ -307,8 +307,9 @@ def _text_faults(schema: Mapping[str, Any], value: str, path: str) -> Iterator[F
     pattern = schema.get("pattern")
     if pattern is not None and _matches(pattern, value) is False:
         examples = schema.get("examples")  # they say more to a person
-        is_told = isinstance(examples, list) and examples
-        wanted = f"be like {examples[0]}, not" if is_told else f"match {pattern}, not be"
+        wanted = f"match {pattern}, not be"
+        if isinstance(examples, list) and examples:
+            wanted = f"be like {examples[0]}, not"
         yield _fault(path, f"must {wanted} {shown(value)}")
 
 
