@@ -96,14 +96,14 @@ class Attempt:
         """The worker has said something of itself, and perhaps more since."""
         self.look_at = time.monotonic() + LOOK_SECONDS
 
-    def news(self) -> dict[str, Any]:
-        """What the worker has said of itself since the last time: ``progress`` and ``message``, each if it was said."""
+    def news(self) -> dict[str, Any] | None:
+        """What the worker has said of itself since the last time, as ``Slate.news``."""
         if self.look_at is not None and time.monotonic() >= self.look_at:
             self.look_at = None
         try:
-            return {} if self._runner.slate is None else self._runner.slate.news()
+            return self._runner.slate.news() if self._runner.slate is not None else None
         except ValueError:  # somebody else wrote there
-            return {}
+            return None
 
     def output(self, ready: set[int]) -> bytes:
         """What was printed, if the pipe is ready."""
@@ -128,6 +128,8 @@ class Attempt:
 
     def tell(self, letter: bytes) -> None:
         """Writes a letter to the runner, and wakes it. Where it is dead, its end will tell."""
+        if self.exit_status is not None:
+            return  # its pid may be another's
         try:
             os.write(self._runner.control, letter)
             signal_main_thread(self._runner.pid, SIGNAL)

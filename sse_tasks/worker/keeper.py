@@ -210,7 +210,7 @@ class Keeper:
 
     def _see(self) -> None:
         """Takes what the worker has said of itself."""
-        if self._attempt is not None and (news := self._attempt.news()):
+        if self._attempt is not None and (news := self._attempt.news()) is not None:
             self._picture.take(news)
 
     def _leave_metric_out(self) -> None:
@@ -389,6 +389,7 @@ class Keeper:
                 self._disk_full(error)
         self._see()
         self._reap()
+        self._look()  # an abort that was asked before it died comes before another attempt
         if not isinstance(self._state, Ending):
             self._judge(attempt)
         attempt.close()

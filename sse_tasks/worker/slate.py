@@ -86,8 +86,9 @@ class Slate:
 
     # -- the keeper's side ----------------------------------------------------------------------------------------
 
-    def news(self) -> dict[str, Any]:
-        """What was said since the last time, of ``progress`` and ``message`` each the latest; empty if nothing was."""
+    def news(self) -> dict[str, Any] | None:
+        """What is new of ``progress`` and ``message`` since the last time: empty where the same was said again, None
+        where nothing was said."""
         for _ in range(_TRIES):
             (count,) = _COUNT.unpack_from(self._memory, 0)
             if count == self._count:
@@ -99,7 +100,7 @@ class Slate:
                 self._count = count
                 before, self._said = self._said, msgspec.json.decode(text, type=dict[str, Any])
                 return {name: value for name, value in self._said.items() if value != before.get(name)}
-        return {}
+        return None
 
 
 def _place(count: int) -> int:
