@@ -17,7 +17,7 @@ from .ratings import Rating, parse_count
 from .records import Review, clean_text, web_address
 from .setting import PageSetting
 
-__all__ = ["HELPFUL", "REPLY", "Block", "guessed_review", "left_out", "names_of", "text_without_prose"]
+__all__ = ["HELPFUL", "REPLY", "Block", "guessed_review", "left_out", "names_of"]
 
 Element = Any
 
@@ -83,10 +83,10 @@ class Block:
         """Name and address."""
         return _author_of(self)
 
-
-def text_without_prose(block: Block) -> str:
-    """The block's text but its prose: a review may well speak of a price."""
-    return element_text(block.element, [block.body_element])
+    @cached_property
+    def around(self) -> str:
+        """The block's text but its prose: a review may well speak of a price."""
+        return element_text(self.element, [self.body_element])
 
 
 def _author_of(block: Block) -> tuple[str | None, str | None]:
@@ -149,7 +149,6 @@ def guessed_review(block: Block, setting: PageSetting) -> Review:
     """The record of a block."""
     author, link = block.author
     title = _title_of(block)
-    around = text_without_prose(block)
     body = clean_text(block.body)
     language, language_source = decide_language(block.element.get("lang"), setting.language, title, body)
     date, precision = parse_date(block.date_raw, setting.language, setting.base)
@@ -169,8 +168,8 @@ def guessed_review(block: Block, setting: PageSetting) -> Review:
         body=body,
         language=language,
         language_source=language_source,
-        verified=True if _VERIFIED.search(around) else None,
-        helpful_votes=parse_count(match[1]) if (match := HELPFUL.search(around)) else None,
+        verified=True if _VERIFIED.search(block.around) else None,
+        helpful_votes=parse_count(match[1]) if (match := HELPFUL.search(block.around)) else None,
         source="guessed",
         page=setting.number,
         page_url=setting.url,

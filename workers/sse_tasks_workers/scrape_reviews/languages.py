@@ -22,6 +22,8 @@ ENOUGH_LETTERS = 24
 ENOUGH_SIGNS = 8
 """The same for a writing that few languages share."""
 _TEXT_LIMIT = 600
+_BEGINNING = 200
+"""Characters that are mostly enough: it is asked about each review of a page."""
 
 _TAG = re.compile(r"[A-Za-z]{2,3}(?:[-_][A-Za-z0-9]{1,8})*")
 _LETTER = re.compile(r"[^\W\d_]")
@@ -44,15 +46,25 @@ def decide_language(stated: Any, page: str | None, *texts: str | None) -> tuple[
         return tag, "stated"
     page = language_tag(page)
     text = _NO_WORDS.sub(" ", " ".join(text[:_TEXT_LIMIT] for text in texts if text)[:_TEXT_LIMIT])
+    for limit in (_BEGINNING, _TEXT_LIMIT):
+        found, confidence = _detected(text[:limit])
+        if page and found and _same(found, page) and confidence >= AGREED:
+            return page, "detected"
+        if confidence >= SURE and not (page and limit < len(text)):  # against the page all words have to speak
+            return found, "detected"
+        if limit >= len(text):
+            break
+    return (page, "page") if page else (None, None)
+
+
+def _detected(text: str) -> tuple[str | None, float]:
+    """The language of the words, and the confidence in that; none where there are too few."""
     letters = _LETTER.findall(text)
     shared = len(_SHARED_ALPHABET.findall(text)) * 2 > len(letters)
-    if len(letters) >= (ENOUGH_LETTERS if shared else ENOUGH_SIGNS):
-        found, confidence = _detector().classify(text)
-        if page and _same(found, page) and confidence >= AGREED:
-            return page, "detected"
-        if confidence >= SURE:
-            return found, "detected"
-    return (page, "page") if page else (None, None)
+    if len(letters) < (ENOUGH_LETTERS if shared else ENOUGH_SIGNS):
+        return None, 0.0
+    found, confidence = _detector().classify(text)
+    return str(found), float(confidence)
 
 
 _ALIKE = {"nb": "no", "nn": "no", "iw": "he", "in": "id", "tl": "fil", "sh": "sr"}

@@ -15,7 +15,6 @@ from typing import Any
 from urllib.parse import urljoin
 
 import lxml.etree
-import lxml.html
 
 from .nodes import Node, local_name
 
@@ -65,10 +64,11 @@ def _data_blocks(html: str, start: int) -> Iterator[str]:
 
 def parse_page(html: str) -> Element:
     """The page's root element, or None where there is no markup at all."""
-    parser = lxml.html.HTMLParser(huge_tree=True, remove_pis=True, remove_comments=True, encoding="utf-8")
+    # Not lxml.html's: for each element that is looked at it would choose a class, in Python.
+    parser = lxml.etree.HTMLParser(huge_tree=True, remove_pis=True, remove_comments=True, encoding="utf-8")
     try:
-        return lxml.html.document_fromstring(html.encode("utf-8", "replace"), parser=parser)
-    except lxml.etree.ParserError:  # nothing but blanks
+        return lxml.etree.fromstring(html.encode("utf-8", "replace"), parser)
+    except lxml.etree.XMLSyntaxError:  # nothing but blanks
         return None
 
 

@@ -101,7 +101,7 @@ def lit_stars(root: Element) -> frozenset[str]:
 
 def _row(holder: Element) -> list[str]:
     """The looks of the stars that are all that the element holds; ``[]`` where it holds anything else."""
-    if not 4 <= len(holder) <= 10:
+    if not 4 <= len(holder) <= 10 or (holder[0].tag != "svg" and "star" not in _look(holder[0]).lower()):
         return []
     looks = [_look(child) for child in holder]
     if all("star" in look.lower() for look in looks):

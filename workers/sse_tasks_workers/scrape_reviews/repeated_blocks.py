@@ -15,7 +15,7 @@ from typing import Any
 from lxml import etree
 
 from .dates import parse_date
-from .guessed_fields import HELPFUL, REPLY, Block, guessed_review, left_out, names_of, text_without_prose
+from .guessed_fields import HELPFUL, REPLY, Block, guessed_review, left_out, names_of
 from .markup import element_text, given_id
 from .rating_marks import is_row_of_stars, lit_stars, rating_of
 from .ratings import Rating
@@ -241,7 +241,7 @@ def _is_a_list_of_reviews(blocks: Sequence[Element], found: Sequence[Block]) -> 
     prose = sum(sum(map(str.isalpha, block.body)) for block in found) / len(found)
     if prose < FEWEST_LETTERS or len({block.body for block in found}) < 0.5 * len(found):
         return False
-    priced = sum(_PRICE.search(text_without_prose(block)) is not None for block in found)
+    priced = sum(_PRICE.search(block.around) is not None for block in found)
     linked = sum(_is_headed_by_link(block.element) for block in found)
     if priced > 0.3 * len(found) or linked > 0.3 * len(found):
         return False
