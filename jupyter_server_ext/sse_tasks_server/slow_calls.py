@@ -42,7 +42,7 @@ class SlowCalls:
                 result, raised = None, None
                 try:
                     result = function(*args, **options)
-                except BaseException as error:
+                except BaseException as error:  # whatever it is, it belongs to who waits
                     raised = error
                 with suppress(RuntimeError):  # the loop is closed
                     loop.call_soon_threadsafe(settle, result, raised)

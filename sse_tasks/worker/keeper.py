@@ -389,7 +389,10 @@ class Keeper:
                 self._disk_full(error)
         self._see()
         self._reap()
-        self._look()  # an abort that was asked before it died comes before another attempt
+        try:
+            self._look()  # an abort that was asked before it died comes before another attempt
+        except OSError as error:  # what has come in since can't be kept: likewise
+            self._disk_full(error)
         if not isinstance(self._state, Ending):
             self._judge(attempt)
         attempt.close()

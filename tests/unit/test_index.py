@@ -17,6 +17,8 @@ from sse_tasks.log_writer import LogWriter
 from sse_tasks.task_manager import TaskManager
 from sse_tasks.types import TaskSpec, new_task_id
 
+from ..places import wait_for
+
 Make = Callable[..., str]
 
 
@@ -87,10 +89,7 @@ def test_a_change_without_a_bell_is_told(manager: TaskManager, make: Make, write
     else:
         writers[task_id].append({**update, "type": "progress", "status": "running", "message": "more"})
 
-    deadline = time.monotonic() + 60
-    while task_id not in told:
-        assert time.monotonic() < deadline, "nothing was told"
-        time.sleep(0.01)
+    wait_for("a word of it", lambda: task_id in told)
     stop()
 
 
